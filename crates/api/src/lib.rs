@@ -1,0 +1,1 @@
+//! Engine API documents, stream framing, filters and error kinds. Holds no logic.

@@ -1,0 +1,1 @@
+//! Typed tables and transactions over one SQLite file.

@@ -1,0 +1,1 @@
+//! Containers, exec, networks, volumes, images and events. Knows neither HTTP nor terminals.

@@ -1,0 +1,1 @@
+//! IPAM, network drivers, one nftables table, published ports.

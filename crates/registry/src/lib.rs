@@ -1,0 +1,1 @@
+//! Distribution protocol client and shared types.

@@ -1,0 +1,1 @@
+//! Engine API routes, views and hijacked streams over the engine.

@@ -1,0 +1,1 @@
+//! Content, images, overlay snapshots, tar diff and apply, archives.

@@ -1,0 +1,1 @@
+//! The Go template language behind `--format` and log tags.

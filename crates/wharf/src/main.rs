@@ -1,0 +1,3 @@
+//! The `wharf` binary: picks a subcommand or an `argv[0]` name and hands over.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Developer tasks: test, bench, tidy.
+
+fn main() {}
