@@ -1,1 +1,19 @@
-//! OCI documents and names: image configuration, manifests, digests, references and platforms. Does no I/O.
+//! OCI documents and names. Does no I/O.
+//!
+//! - [`digest`]: content digests and the streaming hasher that makes them
+//! - [`reference`]: image references by the rules of the distribution project, and Docker's familiar form of them
+//! - [`platform`]: operating system and processor of an image, and which one a host prefers
+//! - [`image`]: the documents of an image: configuration, manifest, index, descriptor
+//! - [`runtime`]: the documents of the runtime specification, re-exported from `oci-spec`
+
+pub mod digest;
+mod error;
+pub mod image;
+pub mod platform;
+pub mod reference;
+
+pub use digest::{Algorithm, Digest, Hasher, chain_id, chain_ids};
+pub use error::{DigestError, PlatformError, ReferenceError};
+pub use oci_spec::runtime;
+pub use platform::{Matcher, Platform};
+pub use reference::{AnyReference, Reference};
