@@ -1,1 +1,23 @@
 //! One process per container: stdio, logs, exec sessions, exit status; its wire protocol and client.
+//!
+//! - [`config`]: `monitor.json`, what the daemon tells a monitor about its container
+//! - [`protocol`]: frames and messages between the daemon and a monitor
+//! - [`client`]: the daemon's side of one monitor
+//! - [`launcher`]: the process that monitors are forked from, and the daemon's handle to it
+
+pub mod client;
+pub mod config;
+mod error;
+mod exe;
+pub mod launcher;
+pub mod protocol;
+mod title;
+
+pub use client::{Client, Events, Exec, Started, read_exit};
+pub use config::{LogConfig, LogDriver, MonitorConfig, RootFs};
+pub use error::{Error, Result};
+pub use launcher::Launcher;
+pub use protocol::{
+    AttachSpec, ConsoleSize, ErrorKind, Event, ExecSpec, ExecStatus, ExitStatus, FrameDecoder, LogStatus,
+    Sequenced, State, Status,
+};
