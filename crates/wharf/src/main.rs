@@ -1,3 +1,7 @@
 //! The `wharf` binary: picks a subcommand or an `argv[0]` name and hands over.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wharf_cli::run(std::env::args_os().collect())
+}

@@ -1,0 +1,119 @@
+//! What every command gets: the program's name, the global options and the way to the daemon.
+
+use std::{future::Future, path::PathBuf};
+
+use crate::{
+    Error, Matches, Result, app, autostart,
+    command::Command,
+    help::{self, Place},
+    print,
+};
+
+/// The socket of a daemon that was started without `-H`.
+pub(crate) const DEFAULT_SOCKET: &str = "/run/wharf/wharf.sock";
+
+/// One run of the command line.
+#[derive(Debug)]
+pub(crate) struct Cli {
+    program: String,
+    config: PathBuf,
+    context: Option<String>,
+    hosts: Vec<String>,
+}
+
+impl Cli {
+    /// Takes the global options over.
+    pub(crate) fn new(program: String, global: &Matches) -> Self {
+        Self {
+            program,
+            config: global.opt("config").map_or_else(default_config, PathBuf::from),
+            context: global.opt("context").map(str::to_owned),
+            hosts: global.list("host"),
+        }
+    }
+
+    /// The name messages use: the base name of `argv[0]`.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// The folder of the client's configuration: `--config`, `DOCKER_CONFIG` or `~/.docker`.
+    pub(crate) fn config_dir(&self) -> &std::path::Path {
+        &self.config
+    }
+
+    /// The name of the context in use.
+    pub(crate) fn context(&self) -> &str {
+        self.context.as_deref().unwrap_or("default")
+    }
+
+    /// The address given with `-H`, if any.
+    ///
+    /// # Errors
+    /// More than one was given.
+    pub(crate) fn host(&self) -> Result<Option<&str>> {
+        match self.hosts.as_slice() {
+            [] => Ok(None),
+            [host] => Ok(Some(host)),
+            _ => Err(Error::message("Specify only one -H")),
+        }
+    }
+
+    /// Starts a daemon where none answers and none was asked for by address.
+    ///
+    /// # Errors
+    /// The daemon was started and did not come up.
+    pub(crate) fn ensure_daemon(&self) -> Result<()> {
+        let elsewhere = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if self.hosts.is_empty()
+            && self.context.is_none()
+            && !elsewhere("DOCKER_HOST")
+            && !elsewhere("DOCKER_CONTEXT")
+        {
+            autostart::ensure(std::path::Path::new(DEFAULT_SOCKET))?;
+        }
+        Ok(())
+    }
+
+    /// Runs asynchronous work on this thread to its end.
+    ///
+    /// # Errors
+    /// What the work ended with.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    }
+
+    /// `help [command]`.
+    ///
+    /// # Errors
+    /// No command has that name.
+    pub(crate) fn help_for(&self, names: &[String]) -> Result<()> {
+        let (mut parents, mut found): (String, Option<&'static Command>) = (self.program.clone(), None);
+        for name in names {
+            let next = match found {
+                None => app::COMMANDS.iter().find(|c| c.name == name),
+                Some(command) => {
+                    parents = format!("{parents} {}", command.name);
+                    command.find(name)
+                }
+            };
+            let unknown = || Error::message(format!("unknown help topic: {}", names.join(" ")));
+            found = Some(next.ok_or_else(unknown)?);
+        }
+        print::out(&match found {
+            None => help::root(&self.program, &self.config, help::width()),
+            Some(command) => {
+                help::command(&Place { parents: &parents, command }, &self.program, help::width())
+            }
+        });
+        Ok(())
+    }
+}
+
+/// `DOCKER_CONFIG` or `~/.docker`.
+pub(crate) fn default_config() -> PathBuf {
+    if let Some(dir) = std::env::var_os("DOCKER_CONFIG").filter(|dir| !dir.is_empty()) {
+        return PathBuf::from(dir);
+    }
+    PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".docker")
+}

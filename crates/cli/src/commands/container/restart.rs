@@ -1,0 +1,19 @@
+//! `container restart`.
+
+use crate::{
+    command::{Args, Command},
+    flag::Flag,
+};
+
+static FLAGS: &[Flag] = &[
+    Flag::string("signal", "Signal to send to the container").short('s'),
+    Flag::int("timeout", "Seconds to wait before killing the container").short('t'),
+    Flag::int("time", "").same_as("timeout").deprecated("use --timeout instead"),
+];
+
+/// The definition.
+pub(crate) const COMMAND: Command =
+    Command::new("restart", "[OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers")
+        .aliases(&["container restart", "restart"])
+        .args(Args::Min(1))
+        .flags(FLAGS);

@@ -1,0 +1,23 @@
+//! `image inspect`.
+
+use crate::{
+    command::{Args, Command},
+    flag::{Flag, INSPECT_FORMAT_HELP},
+};
+
+static FLAGS: &[Flag] = &[
+    Flag::string("format", INSPECT_FORMAT_HELP).short('f'),
+    Flag::string(
+        "platform",
+        "Inspect a specific platform of the multi-platform image.\nIf the image or the server is not multi-platform capable, the command will error out if the platform does not match.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
+    ),
+];
+
+/// The definition.
+pub(crate) const COMMAND: Command = Command::new(
+    "inspect",
+    "[OPTIONS] IMAGE [IMAGE...]",
+    "Display detailed information on one or more images",
+)
+.args(Args::Min(1))
+.flags(FLAGS);

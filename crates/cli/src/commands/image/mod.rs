@@ -1,0 +1,32 @@
+//! The commands below `image`.
+
+pub(crate) mod history;
+pub(crate) mod import;
+pub(crate) mod inspect;
+pub(crate) mod load;
+pub(crate) mod ls;
+pub(crate) mod prune;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod rm;
+pub(crate) mod save;
+pub(crate) mod tag;
+
+use crate::command::Command;
+
+/// The group.
+pub(crate) const GROUP: Command = Command::group("image", "Manage images", BELOW);
+
+static BELOW: &[Command] = &[
+    history::COMMAND,
+    import::COMMAND,
+    inspect::COMMAND,
+    load::COMMAND,
+    ls::COMMAND,
+    prune::COMMAND,
+    pull::COMMAND,
+    push::COMMAND,
+    rm::COMMAND,
+    save::COMMAND,
+    tag::COMMAND,
+];
