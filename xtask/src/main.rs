@@ -1,3 +1,77 @@
-//! Developer tasks: test, bench, tidy.
+//! Developer tasks: `cargo xtask test`, `cargo xtask bench` and `cargo xtask tidy`.
 
-fn main() {}
+mod acceptance;
+mod packages;
+mod test;
+mod tidy;
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test         install what the tests need (Debian), then run everything that CI runs
+  acceptance   only the acceptance scenarios; arguments are passed to their runner
+  tidy         check dependency arrows, licences and documentation
+";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let (task, rest) = args.split_first().map_or(("", &[][..]), |(task, rest)| (task.as_str(), rest));
+    env::set_current_dir(root())?;
+    match task {
+        "test" => test::all(),
+        "acceptance" => acceptance::run(rest),
+        "tidy" => tidy::run(),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The root of the workspace.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+}
+
+/// Cargo's target folder, also when it lies outside the checkout.
+fn target_folder() -> Result<PathBuf> {
+    let metadata = metadata()?;
+    let folder = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
+    Ok(PathBuf::from(folder))
+}
+
+fn metadata() -> Result<serde_json::Value> {
+    let output = Command::new("cargo").args(["metadata", "--format-version=1", "--locked"]).output()?;
+    anyhow::ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The release binary, which `.cargo/config.toml` builds for an explicit target.
+fn release_binary() -> Result<PathBuf> {
+    run("cargo", ["build", "--release", "--locked"])?;
+    let target = target_folder()?;
+    let output = Command::new("rustc").args(["--print", "host-tuple"]).output()?;
+    let host = String::from_utf8(output.stdout)?;
+    Ok(target.join(host.trim()).join("release/wharf"))
+}
+
+/// Runs a program with inherited streams; fails unless it succeeds.
+fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(args);
+    println!("==> {}", show(&command));
+    let status = command.status().with_context(|| format!("running {program}"))?;
+    anyhow::ensure!(status.success(), "{} failed: {status}", show(&command));
+    Ok(())
+}
+
+fn show(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,145 @@
+//! Black-box scenarios recorded from the reference implementation. They are not part of this repository: where their
+//! folder lies beside the checkout (or `ACCEPTANCE` names it), those of the committed list must pass.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{release_binary, root};
+
+/// Names of the scenarios that pass; the list only grows.
+const LIST: &str = "tests/acceptance.txt";
+
+fn folder() -> PathBuf {
+    env::var_os("ACCEPTANCE").map_or_else(|| root().join("../shared/acceptance"), PathBuf::from)
+}
+
+/// Runs the runner with the caller's arguments.
+///
+/// # Errors
+/// The scenarios are not there, or one fails.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let binary = release_binary()?;
+    let daemon = Daemon::start(&binary)?;
+    let status = daemon.runner(&binary).args(args).status()?;
+    ensure!(status.success(), "scenarios failed");
+    Ok(())
+}
+
+/// Runs all scenarios and fails if one of the list does not pass.
+///
+/// # Errors
+/// A scenario of the list failed or is missing.
+pub(crate) fn run_listed(binary: &Path) -> Result<()> {
+    if !folder().join("run.py").exists() {
+        println!("==> acceptance scenarios: none beside this checkout, nothing to run");
+        return Ok(());
+    }
+    let text = fs::read_to_string(root().join(LIST)).with_context(|| format!("reading {LIST}"))?;
+    let listed: BTreeSet<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let daemon = Daemon::start(binary)?;
+    let report = daemon.folder.join("junit.xml");
+    // A scenario that is not on the list may fail: the runner's own verdict is of no interest.
+    let files = listed_files(&listed)?;
+    daemon.runner(binary).arg("--junit").arg(&report).args(files).status()?;
+    let passed = passed(&fs::read_to_string(&report).context("the runner wrote no report")?);
+    let failed: Vec<_> = listed.iter().filter(|name| !passed.contains(**name)).collect();
+    let more: Vec<_> = passed.iter().filter(|name| !listed.contains(name.as_str())).collect();
+    println!("==> acceptance: {} of {} listed scenarios passed", listed.len() - failed.len(), listed.len());
+    if !more.is_empty() {
+        println!("==> these pass too and belong into {LIST}: {more:?}");
+    }
+    ensure!(failed.is_empty(), "scenarios of {LIST} that fail: {failed:?}");
+    Ok(())
+}
+
+/// The scenario files that hold at least one listed scenario.
+fn listed_files(listed: &BTreeSet<&str>) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder().join("scenarios"))? {
+        let path = entry?.path();
+        let text = fs::read_to_string(&path)?;
+        if text.lines().filter_map(|line| line.strip_prefix("=== ")).any(|name| listed.contains(name)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Names of the test cases without a failure in a JUnit report.
+fn passed(report: &str) -> BTreeSet<String> {
+    let cases = report.split("<testcase ").skip(1);
+    let passed = cases.filter(|case| {
+        let body = case.split("</testcase>").next().unwrap_or(case);
+        !body.contains("<failure") && !body.contains("<skipped") && !body.contains("<error")
+    });
+    passed.filter_map(|case| case.split("name=\"").nth(1)?.split('"').next()).map(str::to_owned).collect()
+}
+
+/// A daemon of its own for the scenarios; ended with everything it made when dropped.
+struct Daemon {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Daemon {
+    fn start(binary: &Path) -> Result<Daemon> {
+        let folder = env::temp_dir().join(format!("wharf-acceptance-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let socket = folder.join("wharf.sock");
+        // The names by which the binary is called in the scenarios.
+        for alias in ["wharf", "wharf-compose"] {
+            let _ = fs::remove_file(folder.join(alias));
+            std::os::unix::fs::symlink(binary, folder.join(alias))?;
+        }
+        let log = fs::File::create(folder.join("daemon.log"))?;
+        let child = Command::new(binary)
+            .arg("daemon")
+            .arg("-H")
+            .arg(format!("unix://{}", socket.display()))
+            .arg("--data-root")
+            .arg(folder.join("data"))
+            .arg("--exec-root")
+            .arg(folder.join("exec"))
+            .arg("--pidfile")
+            .arg(folder.join("pid"))
+            .args(["--bridge", "wharfacc0"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let daemon = Daemon { child, folder };
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !socket.exists() {
+            ensure!(Instant::now() < limit, "the daemon did not start, see {}", daemon.folder.display());
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(daemon)
+    }
+
+    fn runner(&self, _binary: &Path) -> Command {
+        let mut command = Command::new("python3");
+        command.arg(folder().join("run.py"));
+        command.env("CLI", self.folder.join("wharf"));
+        command.env("DOCKER_HOST", format!("unix://{}", self.folder.join("wharf.sock").display()));
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
