@@ -48,7 +48,11 @@ fn target_folder() -> Result<PathBuf> {
 
 fn metadata() -> Result<serde_json::Value> {
     let output = Command::new("cargo").args(["metadata", "--format-version=1", "--locked"]).output()?;
-    anyhow::ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(
+        output.status.success(),
+        "cargo metadata failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
