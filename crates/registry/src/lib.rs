@@ -1,1 +1,27 @@
-//! Distribution protocol client and shared types.
+//! Client of the distribution protocol: finds manifests, streams blobs.
+//!
+//! - [`Client`] ([`client`]): what is configured (mirrors, insecure registries, time limits) and the token cache
+//! - [`Repository`] ([`repository`]): one repository on the endpoint that answered; manifests, tags, blobs
+//! - [`BlobStream`] ([`blob`]): a blob as bytes, resumed after faults, its length verified
+//! - `endpoint`: which URLs stand for a registry's name, and whether plain HTTP is allowed there
+//! - `auth`: challenges, basic authentication and bearer tokens
+//! - `failure`: what went wrong on the way, in the words Docker's users know
+//! - [`Error`] ([`error`])
+//!
+//! The digest of a manifest is verified here, the digest of a layer by whoever unpacks it.
+//!
+//! Specification: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>.
+
+mod auth;
+pub mod blob;
+pub mod client;
+mod endpoint;
+pub mod error;
+mod failure;
+pub mod repository;
+
+pub use auth::Credentials;
+pub use blob::BlobStream;
+pub use client::{Client, ClientConfig};
+pub use error::{Error, ErrorItem, Result};
+pub use repository::{Fetched, Image, Repository};

@@ -1,0 +1,318 @@
+//! Challenges, basic authentication and bearer tokens.
+//!
+//! Token protocol: <https://distribution.github.io/distribution/spec/auth/token/>.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorItem, Result};
+use crate::failure;
+
+/// A token without a stated life lasts this long.
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+
+/// What a user logged in with.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Account.
+    pub username: String,
+    /// Password or access token.
+    pub password: String,
+    /// A refresh token that stands in for name and password.
+    pub identity_token: String,
+    /// A bearer token to send as it is.
+    pub registry_token: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// Whether nothing is in them.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn basic(&self) -> Option<String> {
+        (!self.username.is_empty() || !self.password.is_empty())
+            .then(|| format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password))))
+    }
+}
+
+/// One challenge of a `WWW-Authenticate` header (RFC 9110, section 11.6.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Challenge {
+    /// Lower case.
+    scheme: String,
+    /// Keys in lower case.
+    parameters: HashMap<String, String>,
+}
+
+impl Challenge {
+    /// Every challenge in `headers`.
+    pub(crate) fn of(headers: &HeaderMap) -> Vec<Self> {
+        headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .filter_map(Self::parse)
+            .collect()
+    }
+
+    /// Reads `scheme key="value",key=value`. One challenge a header, as registries send it.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (scheme, mut rest) = text.split_once(' ').unwrap_or((text, ""));
+        if scheme.is_empty() {
+            return None;
+        }
+        let mut parameters = HashMap::new();
+        while let Some((key, after)) = rest.split_once('=') {
+            let key = key.trim_matches([' ', ',', '\t']).to_lowercase();
+            let (value, after) = match after.strip_prefix('"') {
+                Some(quoted) => unquote(quoted),
+                None => {
+                    let end = after.find(',').unwrap_or(after.len());
+                    (after[..end].trim().to_owned(), &after[end..])
+                }
+            };
+            parameters.insert(key, value);
+            rest = after;
+        }
+        Some(Self { scheme: scheme.to_lowercase(), parameters })
+    }
+
+    fn get(&self, key: &str) -> &str {
+        self.parameters.get(key).map_or("", String::as_str)
+    }
+
+    /// The error a bearer challenge carries besides asking for a token (RFC 6750, section 3).
+    pub(crate) fn refusal(&self) -> Option<ErrorItem> {
+        let (code, message) = match (self.scheme.as_str(), self.get("error")) {
+            ("bearer", "invalid_token") => ("UNAUTHORIZED", "authentication required"),
+            ("bearer", "insufficient_scope") => ("DENIED", "requested access to the resource is denied"),
+            _ => return None,
+        };
+        let said = self.get("error_description");
+        let message = if said.is_empty() { message } else { said };
+        // The detail is what makes the text come out in full.
+        Some(ErrorItem { code: code.to_owned(), message: message.to_owned(), detail: Some(true.into()) })
+    }
+}
+
+fn unquote(quoted: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, &quoted[at + 1..]),
+            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+/// What a repository's requests are signed with.
+pub(crate) struct Authorizer {
+    credentials: Option<Credentials>,
+    /// `repository:library/x:pull`.
+    scope: String,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    challenges: Vec<Challenge>,
+    token: Option<(String, Instant)>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+    refresh_token: Option<String>,
+}
+
+impl Authorizer {
+    pub(crate) fn new(credentials: Option<Credentials>, scope: String) -> Self {
+        Self {
+            credentials: credentials.filter(|c| !c.is_empty()),
+            scope,
+            state: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Remembers what the registry asks for; a token it refused is forgotten. Returns whether there is an answer to it.
+    pub(crate) async fn challenged(&self, challenges: Vec<Challenge>) -> bool {
+        let answerable = challenges.iter().any(|challenge| self.can_answer(challenge));
+        let mut state = self.state.lock().await;
+        state.token = None;
+        state.challenges = challenges;
+        answerable
+    }
+
+    fn can_answer(&self, challenge: &Challenge) -> bool {
+        match challenge.scheme.as_str() {
+            "bearer" => !challenge.get("realm").is_empty(),
+            "basic" => self.credentials.as_ref().is_some_and(|c| c.basic().is_some()),
+            _ => false,
+        }
+    }
+
+    /// The value of the `Authorization` header for the next request, if one is called for. A token is fetched when there
+    /// is none or the last one is about to expire; parallel callers share it.
+    pub(crate) async fn header(&self, http: &reqwest::Client) -> Result<Option<String>> {
+        if let Some(token) =
+            self.credentials.as_ref().map(|c| &c.registry_token).filter(|token| !token.is_empty())
+        {
+            return Ok(Some(format!("Bearer {token}")));
+        }
+        let mut state = self.state.lock().await;
+        let Some(challenge) = state.challenges.iter().find(|challenge| self.can_answer(challenge)).cloned()
+        else {
+            return Ok(None);
+        };
+        if challenge.scheme == "basic" {
+            return Ok(self.credentials.as_ref().and_then(Credentials::basic));
+        }
+        if let Some((token, expires)) = &state.token
+            && *expires > Instant::now()
+        {
+            return Ok(Some(format!("Bearer {token}")));
+        }
+        let (token, life, _) = self.fetch(http, &challenge).await?;
+        let header = format!("Bearer {token}");
+        // Renewed a little early: the registry's clock decides.
+        state.token = Some((token, Instant::now() + life.mul_f32(0.9)));
+        Ok(Some(header))
+    }
+
+    /// Asks the token service; returns the token, its life and a refresh token if one came.
+    async fn fetch(
+        &self,
+        http: &reqwest::Client,
+        challenge: &Challenge,
+    ) -> Result<(String, Duration, Option<String>)> {
+        let realm = challenge.get("realm");
+        let mut url = reqwest::Url::parse(realm).map_err(|_| Error::Address(realm.to_owned()))?;
+        let service = challenge.get("service");
+        let mut scopes: Vec<&str> =
+            challenge.get("scope").split(' ').filter(|scope| !scope.is_empty()).collect();
+        if !self.scope.is_empty() && !scopes.contains(&self.scope.as_str()) {
+            scopes.insert(0, &self.scope);
+        }
+        let credentials = self.credentials.as_ref();
+        let request = match credentials.filter(|c| !c.identity_token.is_empty()) {
+            Some(c) => {
+                let scope = scopes.join(" ");
+                let form = [
+                    ("grant_type", "refresh_token"),
+                    ("refresh_token", &c.identity_token),
+                    ("service", service),
+                    ("client_id", "wharf"),
+                    ("scope", &scope),
+                ];
+                http.post(url.clone())
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .body(encode_form(&form))
+            }
+            None => {
+                {
+                    let mut query = url.query_pairs_mut();
+                    if let Some(c) = credentials.filter(|c| !c.username.is_empty()) {
+                        query.append_pair("account", &c.username);
+                    }
+                    for scope in &scopes {
+                        query.append_pair("scope", scope);
+                    }
+                    if !service.is_empty() {
+                        query.append_pair("service", service);
+                    }
+                }
+                let request = http.get(url.clone());
+                match credentials.and_then(Credentials::basic) {
+                    Some(basic) => request.header(AUTHORIZATION, basic),
+                    None => request,
+                }
+            }
+        };
+        let response = match request.timeout(Duration::from_secs(30)).send().await {
+            Ok(response) => response,
+            Err(error) => return Err(failure::transport("Get", &url, &error).await),
+        };
+        if !response.status().is_success() {
+            return Err(failure::answer(response).await);
+        }
+        let body = failure::body(response).await;
+        let answer: TokenAnswer = serde_json::from_str(&body)
+            .map_err(|error| Error::Status(format!("unable to decode token response: {error}")))?;
+        let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
+        let Some(token) = token else {
+            return Err(Error::Status(
+                "authorization server did not include a token in the response".to_owned(),
+            ));
+        };
+        let life = answer.expires_in.map_or(DEFAULT_LIFE, |s| Duration::from_secs(s).max(DEFAULT_LIFE));
+        Ok((token, life, answer.refresh_token))
+    }
+}
+
+fn encode_form(pairs: &[(&str, &str)]) -> String {
+    let mut url = reqwest::Url::parse("http://localhost/").unwrap_or_else(|_| unreachable!("a constant"));
+    url.query_pairs_mut().extend_pairs(pairs);
+    url.query().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn challenges_are_read() {
+        let c = Challenge::parse(
+            r#"Bearer realm="https://auth.example/token",service="reg, one",scope="repository:a/b:pull,push",error="invalid_token""#,
+        )
+        .unwrap();
+        assert_eq!(c.scheme, "bearer");
+        assert_eq!(c.get("realm"), "https://auth.example/token");
+        assert_eq!(c.get("service"), "reg, one");
+        assert_eq!(c.get("scope"), "repository:a/b:pull,push");
+        assert_eq!(c.refusal().unwrap().to_string(), "unauthorized: authentication required");
+        let c = Challenge::parse(r#"Basic realm=x, charset="UTF\"8""#).unwrap();
+        assert_eq!((c.scheme.as_str(), c.get("realm"), c.get("charset")), ("basic", "x", "UTF\"8"));
+    }
+
+    #[test]
+    fn forms_are_escaped() {
+        assert_eq!(encode_form(&[("a", "x y&z"), ("b", "ä")]), "a=x+y%26z&b=%C3%A4");
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_a_challenge_never_panics(text in "\\PC{0,60}") {
+            let _ = Challenge::parse(&text);
+        }
+
+        #[test]
+        fn quoted_values_come_back(value in "[ -~]{0,20}") {
+            let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let challenge = Challenge::parse(&format!("Bearer k=\"{quoted}\",last=1")).unwrap();
+            prop_assert_eq!(challenge.get("k"), value);
+            prop_assert_eq!(challenge.get("last"), "1");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What is configured about registries, and the way from a name to an endpoint that answers.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::redirect::Policy;
+use wharf_oci::{Digest, Reference};
+
+use crate::auth::{Authorizer, Challenge, Credentials};
+use crate::endpoint::{self, Endpoint, Insecure};
+use crate::error::{Error, Result};
+use crate::failure::{self, Lookup};
+use crate::repository::{Fetched, Repository};
+
+const MAX_REDIRECTS: usize = 10;
+
+/// What an administrator says about registries.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// `insecure-registries` of daemon.json: hosts with an optional port, or networks. Loopback needs no mention.
+    pub insecure: Vec<String>,
+    /// `registry-mirrors`: URLs tried before Docker Hub.
+    pub mirrors: Vec<String>,
+    /// Folders with a subfolder per registry host that holds `*.crt` (authorities) and `*.cert` with `*.key` (client).
+    pub certificates: Vec<PathBuf>,
+    /// How long a first answer may take.
+    pub ping_timeout: Duration,
+    /// How long an answer or a part of a blob may be awaited without a byte coming.
+    pub stall_timeout: Duration,
+    /// How often a fault is overcome by asking again before it is an error.
+    pub retries: u32,
+    /// `User-Agent`.
+    pub user_agent: String,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            insecure: Vec::new(),
+            mirrors: Vec::new(),
+            certificates: vec!["/etc/wharf/certs.d".into(), "/etc/docker/certs.d".into()],
+            ping_timeout: Duration::from_secs(15),
+            stall_timeout: Duration::from_secs(30),
+            retries: 5,
+            user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// A client of all registries. Cheap to clone. Connections live as long as the [`Repository`] they were opened for, so
+/// an idle client holds neither sockets nor certificates.
+#[derive(Debug, Clone)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    insecure: Arc<Insecure>,
+}
+
+/// Looks up a manifest that is already here, so that it need not be fetched again.
+pub type Cached<'a> = &'a (dyn Fn(&Digest) -> Option<Vec<u8>> + Send + Sync);
+
+impl Client {
+    /// A client. Opens nothing.
+    pub fn new(config: ClientConfig) -> Self {
+        let insecure = Insecure::new(&config.insecure);
+        Self { config: Arc::new(config), insecure: Arc::new(insecure) }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
+    /// Finds what `reference` (its digest, else its tag, else `latest`) names: on the mirrors, then on the registry.
+    ///
+    /// The tag is asked for by HEAD first; a manifest that `cached` has is not fetched.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        cached: Cached<'_>,
+    ) -> Result<(Repository, Fetched)> {
+        let reference = reference.clone().with_default_tag();
+        self.first(&reference, credentials, async |repository: &Repository| {
+            repository.fetch(&reference, cached).await
+        })
+        .await
+    }
+
+    /// The tags of the repository of `reference`, as the registry orders them.
+    pub async fn tags(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+    ) -> Result<(Repository, Vec<String>)> {
+        self.first(reference, credentials, Repository::tags).await
+    }
+
+    /// Checks credentials with the registry at `domain`. Returns once a request signed with them was let in.
+    pub async fn login(&self, domain: &str, credentials: &Credentials) -> Result<()> {
+        let mut last = Error::Address(domain.to_owned());
+        for endpoint in endpoint::endpoints(domain, &[], &self.insecure).await {
+            let connected = self.connect(&endpoint, "", String::new(), Some(credentials)).await;
+            match connected {
+                Ok(repository) => return repository.ping().await,
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Does `work` on the first endpoint that can do it. An answer other than success is final, except from a mirror.
+    async fn first<T>(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        work: impl AsyncFn(&Repository) -> Result<T>,
+    ) -> Result<(Repository, T)> {
+        let mut last = Error::Address(reference.domain().to_owned());
+        let scope = format!("repository:{}:pull", reference.path());
+        let endpoints = endpoint::endpoints(reference.domain(), &self.config.mirrors, &self.insecure).await;
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            let mirror = reference.domain() == endpoint::HUB && at + 1 < endpoints.len();
+            // Credentials are the hub's, not the mirror's.
+            let credentials = credentials.filter(|_| !mirror);
+            let repository = match self.connect(endpoint, reference.path(), scope.clone(), credentials).await
+            {
+                Ok(repository) => repository,
+                Err(error) => {
+                    tracing::debug!(endpoint = endpoint.base, %error, "registry endpoint does not answer");
+                    last = error;
+                    continue;
+                }
+            };
+            match work(&repository).await {
+                Ok(done) => return Ok((repository, done)),
+                Err(error) if mirror => {
+                    tracing::debug!(endpoint = endpoint.base, %error, "mirror cannot help");
+                    last = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Pings an endpoint and learns which authentication it wants. Any HTTP answer means that a registry is there.
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+        scope: String,
+        credentials: Option<&Credentials>,
+    ) -> Result<Repository> {
+        let http = self.http(endpoint)?;
+        let address = format!("{}/v2/", endpoint.base);
+        let url = Url::parse(&address).map_err(|_| Error::Address(address))?;
+        let sent = tokio::time::timeout(self.config.ping_timeout, http.get(url.clone()).send()).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(failure::transport("Get", &url, &error).await),
+            Err(_) => return Err(failure::timeout("Get", &url)),
+        };
+        let authorizer = Authorizer::new(credentials.cloned(), scope);
+        if response.status() == reqwest::StatusCode::UNAUTHORIZED {
+            authorizer.challenged(Challenge::of(response.headers())).await;
+        }
+        Ok(Repository::new(http, endpoint, path, authorizer, self.config.clone()))
+    }
+
+    fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client> {
+        install_crypto();
+        let verify = endpoint.verify;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(&self.config.user_agent)
+            .connect_timeout(self.config.ping_timeout)
+            .referer(false)
+            .dns_resolver(Lookup)
+            .tls_danger_accept_invalid_certs(!verify)
+            .redirect(Policy::custom(move |attempt| {
+                let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+                if attempt.previous().len() > MAX_REDIRECTS {
+                    attempt.error("stopped after 10 redirects")
+                } else if verify && from_https && attempt.url().scheme() != "https" {
+                    attempt.error("refusing a redirect from HTTPS to plain HTTP")
+                } else {
+                    attempt.follow()
+                }
+            }));
+        if endpoint.loopback {
+            builder = builder.no_proxy();
+        }
+        if verify {
+            builder = self.with_certificates(builder, &endpoint.host)?;
+        }
+        builder.build().map_err(|error| Error::Setup(innermost(&error)))
+    }
+
+    /// Adds what the certificate folders have for `host`.
+    fn with_certificates(
+        &self,
+        mut builder: reqwest::ClientBuilder,
+        host: &str,
+    ) -> Result<reqwest::ClientBuilder> {
+        for folder in &self.config.certificates {
+            let folder = folder.join(host);
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for path in entries.flatten().map(|entry| entry.path()) {
+                let bad = |reason: String| Error::Setup(format!("{}: {reason}", path.display()));
+                let read = |path: &PathBuf| std::fs::read(path).map_err(|error| bad(error.to_string()));
+                match path.extension().and_then(|extension| extension.to_str()) {
+                    Some("crt") => {
+                        let authorities = reqwest::Certificate::from_pem_bundle(&read(&path)?)
+                            .map_err(|error| bad(error.to_string()))?;
+                        builder = builder.tls_certs_merge(authorities);
+                    }
+                    Some("cert") => {
+                        let mut pem = read(&path)?;
+                        pem.push(b'\n');
+                        pem.extend(read(&path.with_extension("key"))?);
+                        let identity =
+                            reqwest::Identity::from_pem(&pem).map_err(|error| bad(error.to_string()))?;
+                        builder = builder.identity(identity);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(builder)
+    }
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Makes ring the process's TLS cryptography; the HTTP client is built without one.
+pub fn install_crypto() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error means that another part of the process was first, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}

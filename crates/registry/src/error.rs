@@ -1,0 +1,193 @@
+//! What can go wrong with a registry. Texts are the ones Docker prints.
+
+use wharf_oci::{Digest, Platform};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One entry of a registry's error document.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+#[serde(default)]
+pub struct ErrorItem {
+    /// `MANIFEST_UNKNOWN` and so on.
+    #[serde(deserialize_with = "nullable")]
+    pub code: String,
+    /// For people.
+    #[serde(deserialize_with = "nullable")]
+    pub message: String,
+    /// Anything.
+    pub detail: Option<serde_json::Value>,
+}
+
+impl ErrorItem {
+    /// Whether the registry said more than the bare code; only then does Docker explain the error in its own words.
+    pub fn has_detail(&self) -> bool {
+        self.detail.as_ref().is_some_and(|detail| !detail.is_null())
+            || !(self.message.is_empty() || Some(self.message.as_str()) == default_message(&self.code))
+    }
+}
+
+impl std::fmt::Display for ErrorItem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let known = default_message(&self.code).map_or("UNKNOWN", |_| &self.code);
+        let code = known.to_lowercase().replace('_', " ");
+        if self.has_detail() { write!(f, "{code}: {}", self.message) } else { f.write_str(&code) }
+    }
+}
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No answer: name resolution, connection, TLS, time-out. `reason` is in the words of Go's HTTP client.
+    #[error("{verb} {url:?}: {reason}")]
+    Transport {
+        /// `Get`, `Head`.
+        verb: &'static str,
+        /// What was asked for.
+        url: String,
+        /// What happened.
+        reason: String,
+        /// Whether nothing could be reached at all, so that another endpoint or an embedded image may take its place.
+        unreachable: bool,
+    },
+    /// The registry answered with an error document.
+    #[error("{}", join(.items))]
+    Registry {
+        /// HTTP status.
+        status: u16,
+        /// Never empty.
+        items: Vec<ErrorItem>,
+    },
+    /// An answer to a request for a token or with one that was refused.
+    #[error("{verb} {url:?}: {source}")]
+    Authentication {
+        /// `Get`, `Head`.
+        verb: &'static str,
+        /// What was asked for when the token was needed.
+        url: String,
+        /// What the token service said.
+        source: Box<Error>,
+    },
+    /// An error status with a body that is no error document.
+    #[error("error parsing HTTP {status} response body: {reason}: {body:?}")]
+    Body {
+        /// HTTP status.
+        status: u16,
+        /// What is wrong with the body.
+        reason: String,
+        /// The start of the body.
+        body: String,
+    },
+    /// A status that makes no sense here.
+    #[error("received unexpected HTTP status: {0}")]
+    Status(String),
+    /// The bytes of a manifest do not have the digest they were asked for, or that the registry itself gave.
+    #[error("manifest verification failed for digest {0}")]
+    ManifestDigest(Digest),
+    /// A configuration or another small blob that does not have its digest.
+    #[error("image verification failed for digest {0}")]
+    BlobDigest(Digest),
+    /// A manifest that cannot be read.
+    #[error("invalid manifest: {0}")]
+    Manifest(#[source] serde_json::Error),
+    /// A manifest that is too big to be one.
+    #[error("manifest is larger than {0} bytes")]
+    TooLarge(u64),
+    /// Manifests of the first schema.
+    #[error(
+        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the \
+         author of {0} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More information \
+         at https://docs.docker.com/go/deprecated-image-specs/"
+    )]
+    SchemaOne(String),
+    /// A manifest that describes something other than an image.
+    #[error("unsupported media type {0}")]
+    MediaType(String),
+    /// An index without an entry that runs on the wanted platform.
+    #[error("no matching manifest for {0} in the manifest list entries")]
+    NoPlatform(Platform),
+    /// A blob that is longer or shorter than its descriptor says.
+    #[error("blob {digest}: the registry sent {got} bytes instead of {want}")]
+    Length {
+        /// Which.
+        digest: Digest,
+        /// By its descriptor.
+        want: u64,
+        /// What came, or was announced.
+        got: u64,
+    },
+    /// No byte came for the given number of seconds, several times.
+    #[error("blob {digest}: the registry sent nothing for {seconds} seconds")]
+    Stalled {
+        /// Which.
+        digest: Digest,
+        /// The time limit.
+        seconds: u64,
+    },
+    /// The connection broke while a blob was read, several times.
+    #[error("blob {digest}: {reason}")]
+    Interrupted {
+        /// Which.
+        digest: Digest,
+        /// What happened last.
+        reason: String,
+    },
+    /// The HTTP client could not be set up (certificates).
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+    /// Not a usable URL.
+    #[error("invalid registry address {0:?}")]
+    Address(String),
+}
+
+impl Error {
+    /// Whether no registry was reached at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Transport { unreachable: true, .. })
+    }
+
+    /// The first entry of the registry's error document, if it sent one.
+    pub fn item(&self) -> Option<&ErrorItem> {
+        match self {
+            Self::Registry { items, .. } => items.first(),
+            _ => None,
+        }
+    }
+}
+
+fn join(items: &[ErrorItem]) -> String {
+    match items {
+        [one] => one.to_string(),
+        many => many.iter().fold("errors:\n".to_owned(), |text, item| text + &item.to_string() + "\n"),
+    }
+}
+
+fn nullable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
+    Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The messages the distribution project gives its codes; any other code counts as `UNKNOWN`.
+fn default_message(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "UNKNOWN" => "unknown error",
+        "UNSUPPORTED" => "The operation is unsupported.",
+        "UNAUTHORIZED" => "authentication required",
+        "DENIED" => "requested access to the resource is denied",
+        "UNAVAILABLE" => "service unavailable",
+        "TOOMANYREQUESTS" => "too many requests",
+        "DIGEST_INVALID" => "provided digest did not match uploaded content",
+        "SIZE_INVALID" => "provided length did not match content length",
+        "NAME_INVALID" => "invalid repository name",
+        "TAG_INVALID" => "manifest tag did not match URI",
+        "NAME_UNKNOWN" => "repository name not known to registry",
+        "MANIFEST_UNKNOWN" => "manifest unknown",
+        "MANIFEST_INVALID" => "manifest invalid",
+        "MANIFEST_UNVERIFIED" => "manifest failed signature verification",
+        "MANIFEST_BLOB_UNKNOWN" => "blob unknown to registry",
+        "BLOB_UNKNOWN" => "blob unknown to registry",
+        "BLOB_UPLOAD_UNKNOWN" => "blob upload unknown to registry",
+        "BLOB_UPLOAD_INVALID" => "blob upload invalid",
+        _ => return None,
+    })
+}

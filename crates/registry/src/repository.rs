@@ -1,0 +1,397 @@
+//! One repository on one endpoint: manifests, tags, blobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LINK, RANGE};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
+use wharf_oci::image::{Descriptor, Document, Manifest, media_type};
+use wharf_oci::platform::Matcher;
+use wharf_oci::{Digest, Platform, Reference};
+
+use crate::auth::{Authorizer, Challenge};
+use crate::blob::BlobStream;
+use crate::client::{Cached, ClientConfig};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use crate::failure;
+
+/// The registry project's own limit for manifests.
+const MAX_MANIFEST: u64 = 4 << 20;
+/// Image configurations are a few KiB; labels and history can swell them.
+const MAX_CONFIG: u64 = 16 << 20;
+const MAX_TAG_PAGES: usize = 1000;
+const DIGEST_HEADER: &str = "docker-content-digest";
+
+const ACCEPTED: [&str; 6] = [
+    media_type::DOCKER_MANIFEST_LIST,
+    media_type::DOCKER_MANIFEST,
+    media_type::OCI_INDEX,
+    media_type::OCI_MANIFEST,
+    media_type::DOCKER_MANIFEST_V1_SIGNED,
+    media_type::DOCKER_MANIFEST_V1,
+];
+
+/// A repository on an endpoint that answered. Cheap to clone; its connections are shared.
+#[derive(Clone)]
+pub struct Repository(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    /// `https://host/v2/path`, or `https://host/v2` without a path.
+    base: String,
+    path: String,
+    authorizer: Authorizer,
+    config: Arc<ClientConfig>,
+}
+
+/// A manifest or index as it was fetched, its digest verified.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Its media type, digest and size in bytes.
+    pub descriptor: Descriptor,
+    /// The bytes the digest is of.
+    pub body: Bytes,
+    /// What they say.
+    pub document: Document,
+}
+
+/// An image for one platform.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// What the reference names: the digest of the index if there is one, else of the manifest.
+    pub digest: Digest,
+    /// Media type, digest and size in bytes of the manifest.
+    pub descriptor: Descriptor,
+    /// The bytes of the manifest.
+    pub body: Bytes,
+    /// The manifest.
+    pub manifest: Manifest,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("base", &self.0.base).finish_non_exhaustive()
+    }
+}
+
+impl Repository {
+    pub(crate) fn new(
+        http: reqwest::Client,
+        endpoint: &Endpoint,
+        path: &str,
+        authorizer: Authorizer,
+        config: Arc<ClientConfig>,
+    ) -> Self {
+        let base = format!("{}/v2/{path}", endpoint.base);
+        Self(Arc::new(Inner { http, base, path: path.to_owned(), authorizer, config }))
+    }
+
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.0.config
+    }
+
+    /// The path of the repository in its registry, `library/ubuntu`.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// A request that must be let in; for checking credentials.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        let response = self.send(Method::GET, self.url("")?, |request| request).await?;
+        if response.status().is_success() { Ok(()) } else { Err(failure::answer(response).await) }
+    }
+
+    /// Fetches what `reference` names by digest or tag.
+    pub async fn fetch(&self, reference: &Reference, cached: Cached<'_>) -> Result<Fetched> {
+        if let Some(digest) = reference.digest() {
+            return self.by_digest(digest, cached).await;
+        }
+        let tag = reference.tag().unwrap_or("latest");
+        match self.head(tag).await? {
+            Some(digest) if cached(&digest).is_some() => self.by_digest(&digest, cached).await,
+            expected => self.get_manifest(tag, expected).await,
+        }
+    }
+
+    /// Fetches a manifest by digest, unless `cached` has it.
+    pub async fn by_digest(&self, digest: &Digest, cached: Cached<'_>) -> Result<Fetched> {
+        if let Some(body) = cached(digest)
+            && digest.matches(&body)
+            && let Ok(document) = Document::parse(None, &body)
+        {
+            let descriptor = Descriptor::new(said_media_type(&document), digest.clone(), body.len() as u64);
+            return Ok(Fetched { descriptor, body: body.into(), document });
+        }
+        self.get_manifest(digest.as_str(), Some(digest.clone())).await
+    }
+
+    /// The image for `platform` (the host's if none) behind a manifest or index.
+    pub async fn image(
+        &self,
+        fetched: Fetched,
+        platform: Option<&Platform>,
+        cached: Cached<'_>,
+    ) -> Result<Image> {
+        let digest = fetched.descriptor.digest.clone();
+        let mut fetched = fetched;
+        // An index in an index is legal; more than that nobody makes.
+        for _ in 0..3 {
+            match fetched.document {
+                Document::Manifest(manifest) => {
+                    let kind = &manifest.config.media_type;
+                    if !media_type::is_config(kind) && kind != "application/octet-stream" && !kind.is_empty()
+                    {
+                        return Err(Error::MediaType(kind.clone()));
+                    }
+                    let (descriptor, body) = (fetched.descriptor, fetched.body);
+                    return Ok(Image { digest, descriptor, body, manifest: *manifest });
+                }
+                Document::Index(index) => {
+                    let chosen = choose(&index.manifests, platform)?;
+                    fetched = self.by_digest(&chosen.digest, cached).await?;
+                }
+            }
+        }
+        Err(Error::MediaType(fetched.descriptor.media_type))
+    }
+
+    /// The image configuration, or another small blob, whole and verified.
+    pub async fn small_blob(&self, descriptor: &Descriptor) -> Result<Bytes> {
+        if descriptor.size > MAX_CONFIG {
+            return Err(Error::TooLarge(MAX_CONFIG));
+        }
+        let mut blob = self.blob(descriptor);
+        let mut data = Vec::with_capacity(usize::try_from(descriptor.size).unwrap_or_default());
+        while let Some(part) = blob.next().await? {
+            data.extend_from_slice(&part);
+        }
+        if !descriptor.digest.matches(&data) {
+            return Err(Error::BlobDigest(descriptor.digest.clone()));
+        }
+        Ok(data.into())
+    }
+
+    /// A stream of the blob's bytes. Opens nothing before its first part is asked for.
+    pub fn blob(&self, descriptor: &Descriptor) -> BlobStream {
+        BlobStream::new(self.clone(), descriptor.clone())
+    }
+
+    /// All tags, page after page.
+    pub async fn tags(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Page {
+            tags: Option<Vec<String>>,
+        }
+
+        let mut url = self.url("/tags/list")?;
+        let mut tags = Vec::new();
+        for _ in 0..MAX_TAG_PAGES {
+            let response = self.send(Method::GET, url.clone(), |request| request).await?;
+            if !response.status().is_success() {
+                return Err(failure::answer(response).await);
+            }
+            let next = next_page(&url, &response);
+            let body = limited(response, &url, MAX_MANIFEST, self.0.config.stall_timeout).await?;
+            let page: Page = serde_json::from_slice(&body).map_err(Error::Manifest)?;
+            tags.extend(page.tags.unwrap_or_default());
+            match next {
+                Some(next) => url = next,
+                None => break,
+            }
+        }
+        Ok(tags)
+    }
+
+    /// The digest the registry gives `tag`; `None` when it has to be asked by GET (also for the reason of a failure).
+    async fn head(&self, tag: &str) -> Result<Option<Digest>> {
+        let url = self.url(&format!("/manifests/{tag}"))?;
+        let response =
+            self.send(Method::HEAD, url, |request| request.header(ACCEPT, ACCEPTED.join(", "))).await?;
+        let digest = response.headers().get(DIGEST_HEADER).and_then(|value| value.to_str().ok());
+        Ok(digest.filter(|_| response.status().is_success()).and_then(|digest| digest.parse().ok()))
+    }
+
+    async fn get_manifest(&self, name: &str, expected: Option<Digest>) -> Result<Fetched> {
+        let url = self.url(&format!("/manifests/{name}"))?;
+        let response = self
+            .send(Method::GET, url.clone(), |request| request.header(ACCEPT, ACCEPTED.join(", ")))
+            .await?;
+        if !response.status().is_success() {
+            return Err(failure::answer(response).await);
+        }
+        let header =
+            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let content_type = header(CONTENT_TYPE.as_str());
+        let content_type = content_type.as_deref().and_then(|value| value.split(';').next()).map(str::trim);
+        // A tag may have moved between HEAD and GET: then the digest of this answer counts.
+        let stated = header(DIGEST_HEADER).and_then(|digest| digest.parse().ok());
+        let by_tag = !name.contains(':');
+        let expected = if by_tag { stated.or(expected) } else { expected };
+        let body = limited(response, &url, MAX_MANIFEST, self.0.config.stall_timeout).await?;
+        let digest = match expected {
+            Some(digest) if !digest.matches(&body) => return Err(Error::ManifestDigest(digest)),
+            Some(digest) => digest,
+            None => Digest::sha256(&body),
+        };
+        let document = Document::parse(content_type, &body).map_err(|error| self.unreadable(&body, error))?;
+        let kind = match content_type {
+            Some(kind) if media_type::is_manifest(kind) || media_type::is_index(kind) => kind,
+            _ => said_media_type(&document),
+        };
+        let descriptor = Descriptor::new(kind, digest, body.len() as u64);
+        Ok(Fetched { descriptor, body, document })
+    }
+
+    fn unreadable(&self, body: &[u8], error: serde_json::Error) -> Error {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            schema_version: u32,
+        }
+
+        match serde_json::from_slice::<Version>(body) {
+            Ok(Version { schema_version: 1 }) => Error::SchemaOne(self.0.path.clone()),
+            _ => Error::Manifest(error),
+        }
+    }
+
+    pub(crate) async fn open_blob(&self, digest: &Digest, offset: u64) -> Result<(Url, Response)> {
+        let url = self.url(&format!("/blobs/{digest}"))?;
+        let response = self
+            .send(Method::GET, url.clone(), |request| match offset {
+                0 => request,
+                offset => request.header(RANGE, format!("bytes={offset}-")),
+            })
+            .await?;
+        if response.status().is_success() {
+            Ok((url, response))
+        } else {
+            Err(failure::answer(response).await)
+        }
+    }
+
+    fn url(&self, rest: &str) -> Result<Url> {
+        let address = format!("{}{rest}", self.0.base);
+        Url::parse(&address).map_err(|_| Error::Address(address))
+    }
+
+    /// Sends a request, signed if the registry wants it. A 401 with a new challenge is answered once; a busy or broken
+    /// server is asked again a few times.
+    async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        dress: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response> {
+        let verb = if method == Method::HEAD { "Head" } else { "Get" };
+        let mut pause = Pause::new(self.0.config.retries.min(3));
+        let mut challenged = false;
+        loop {
+            let header = self.0.authorizer.header(&self.0.http).await.map_err(|source| {
+                Error::Authentication { verb, url: url.to_string(), source: Box::new(source) }
+            })?;
+            let mut request = dress(self.0.http.request(method.clone(), url.clone()));
+            if let Some(header) = header {
+                request = request.header(AUTHORIZATION, header);
+            }
+            let response = match tokio::time::timeout(self.0.config.stall_timeout, request.send()).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => return Err(failure::transport(verb, &url, &error).await),
+                Err(_) => return Err(failure::timeout(verb, &url)),
+            };
+            match response.status() {
+                StatusCode::UNAUTHORIZED if !challenged => {
+                    challenged = true;
+                    if !self.0.authorizer.challenged(Challenge::of(response.headers())).await {
+                        return Ok(response);
+                    }
+                }
+                StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT
+                    if pause.again().await => {}
+                _ => return Ok(response),
+            }
+        }
+    }
+}
+
+/// Growing pauses between attempts.
+pub(crate) struct Pause {
+    left: u32,
+    limit: u32,
+    next: Duration,
+}
+
+impl Pause {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    pub(crate) fn new(limit: u32) -> Self {
+        Self { left: limit, limit, next: Self::FIRST }
+    }
+
+    /// Waits; `false`, at once, when there were enough attempts.
+    pub(crate) async fn again(&mut self) -> bool {
+        let Some(left) = self.left.checked_sub(1) else { return false };
+        self.left = left;
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        true
+    }
+
+    /// Starts counting anew, because something went well.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.limit);
+    }
+}
+
+/// The best manifest for `platform`. Entries without a platform count as fitting, after the ones that say so.
+fn choose<'a>(manifests: &'a [Descriptor], platform: Option<&Platform>) -> Result<&'a Descriptor> {
+    let wanted = platform.cloned().unwrap_or_else(Platform::host);
+    let matcher = Matcher::new(&wanted);
+    manifests
+        .iter()
+        .filter_map(|entry| match &entry.platform {
+            None => Some((usize::MAX, entry)),
+            Some(platform) => matcher.rank(platform).map(|rank| (rank, entry)),
+        })
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, entry)| entry)
+        .ok_or(Error::NoPlatform(wanted))
+}
+
+fn said_media_type(document: &Document) -> &str {
+    let (said, default) = match document {
+        Document::Manifest(manifest) => (&manifest.media_type, media_type::OCI_MANIFEST),
+        Document::Index(index) => (&index.media_type, media_type::OCI_INDEX),
+    };
+    if said.is_empty() { default } else { said }
+}
+
+/// The next page of a listing (RFC 8288): `Link: </v2/…?last=x>; rel="next"`. Only ever on the same host.
+fn next_page(url: &Url, response: &Response) -> Option<Url> {
+    let link = response.headers().get(LINK)?.to_str().ok()?;
+    let (target, rest) = link.strip_prefix('<')?.split_once('>')?;
+    let next = url.join(target).ok()?;
+    (rest.contains("next") && next.origin() == url.origin() && next != *url).then_some(next)
+}
+
+async fn limited(mut response: Response, url: &Url, limit: u64, stall: Duration) -> Result<Bytes> {
+    let mut data = Vec::new();
+    loop {
+        match tokio::time::timeout(stall, response.chunk()).await {
+            Ok(Ok(Some(part))) => data.extend_from_slice(&part),
+            Ok(Ok(None)) => return Ok(data.into()),
+            Ok(Err(error)) => return Err(failure::transport("Get", url, &error).await),
+            Err(_) => return Err(failure::timeout("Get", url)),
+        }
+        if data.len() as u64 > limit {
+            return Err(Error::TooLarge(limit));
+        }
+    }
+}
