@@ -2,6 +2,8 @@
 
 use std::{future::Future, path::PathBuf};
 
+use wharf_client::Client;
+
 use crate::{
     Error, Matches, Result, app, autostart,
     command::Command,
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// The socket of a daemon that was started without `-H`.
-pub(crate) const DEFAULT_SOCKET: &str = "/run/wharf/wharf.sock";
+pub(crate) use wharf_client::DEFAULT_SOCKET;
 
 /// One run of the command line.
 #[derive(Debug)]
@@ -73,6 +75,40 @@ impl Cli {
             autostart::ensure(std::path::Path::new(DEFAULT_SOCKET))?;
         }
         Ok(())
+    }
+
+    /// A client of the engine the options name; starts one where none was named and none answers.
+    ///
+    /// # Errors
+    /// The address is malformed or the daemon does not start.
+    pub(crate) fn client(&self) -> Result<Client> {
+        let host = self.host()?;
+        let client = Client::from_env(host)
+            .map_err(|error| Error::message(format!("Failed to initialize: {error}")))?;
+        self.ensure_daemon()?;
+        Ok(client)
+    }
+
+    /// Calls `work` for each name in turn; what it returns is printed, what fails is reported at the end.
+    ///
+    /// # Errors
+    /// What failed, one message per line.
+    pub(crate) fn each<F: Future<Output = Result<String>>>(
+        &self,
+        names: &[String],
+        work: impl Fn(Client, String) -> F,
+    ) -> Result<()> {
+        let client = self.client()?;
+        self.block_on(async {
+            let mut errors = Vec::new();
+            for name in names {
+                match work(client.clone(), name.clone()).await {
+                    Ok(text) => print::line(&text),
+                    Err(error) => errors.push(error),
+                }
+            }
+            Error::join(errors)
+        })
     }
 
     /// Runs asynchronous work on this thread to its end.

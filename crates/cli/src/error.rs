@@ -27,6 +27,12 @@ pub(crate) enum Error {
         /// The exit status.
         code: u8,
     },
+    /// The engine refused, or cannot be reached.
+    #[error(transparent)]
+    Client(#[from] wharf_client::Error),
+    /// The `--format` template is at fault.
+    #[error(transparent)]
+    Template(#[from] wharf_template::Error),
     /// A local file operation failed, in the words of Go's os package.
     #[error("{operation} {path}: {}", go_os_error(.source))]
     File {
@@ -46,6 +52,23 @@ impl Error {
     /// A plain message, exit status 1.
     pub(crate) fn message(text: impl Into<String>) -> Self {
         Self::Message(text.into())
+    }
+
+    /// What failed for several objects of one command line, one per line.
+    ///
+    /// # Errors
+    /// All of them, with exit status 1, unless there is none.
+    pub(crate) fn join(errors: Vec<Self>) -> Result<()> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Err(Self::Message(texts.join("\n")))
+    }
+
+    /// True if the engine does not know the object.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Client(wharf_client::Error::Response { status: 404, .. }))
     }
 
     /// No text, only an exit status.
