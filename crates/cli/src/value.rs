@@ -167,10 +167,11 @@ pub(crate) fn check_duration(text: &str) -> Result<(), String> {
 
 /// A size with an optional binary unit (`b`, `k`, `m`, `g`, `t`, `p`, also as `kb` or `KiB`), in bytes.
 pub(crate) fn parse_bytes(text: &str) -> Result<i64, String> {
-    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').map(|i| i + 1);
     let invalid = || format!("invalid size: '{text}'");
-    let (number, suffix) = text.split_at(end.ok_or_else(invalid)?);
-    let value: f64 = number.strip_suffix(' ').unwrap_or(number).parse().map_err(|_| invalid())?;
+    let end = text.rfind(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' ')).ok_or_else(invalid)?;
+    let (number, suffix) = text.split_at(if text[end..].starts_with(' ') { end } else { end + 1 });
+    let not_a_number = |_| format!("strconv.ParseFloat: parsing {}: invalid syntax", quote(number));
+    let value: f64 = number.parse().map_err(not_a_number)?;
     if value < 0.0 {
         return Err(invalid());
     }
@@ -199,28 +200,39 @@ pub(crate) fn check_swap(text: &str) -> Result<(), String> {
     parse_swap(text).map(drop)
 }
 
-/// A count of processors as a decimal or a fraction, in billionths.
+/// `--cpus`: billionths of a processor.
 pub(crate) fn parse_cpus(text: &str) -> Result<i64, String> {
-    let invalid = || format!("failed to parse {text} as a rational number");
-    let decimal = |text: &str| {
-        let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
-        text.parse::<f64>().ok().filter(|value| plain && value.is_finite())
-    };
-    let value = match text.split_once('/') {
-        Some((a, b)) => {
-            let (a, b) = (a.parse::<i64>().map_err(|_| invalid())?, b.parse::<u32>().map_err(|_| invalid())?);
-            if b == 0 {
-                return Err(invalid());
-            }
-            a as f64 / f64::from(b)
-        }
-        None => decimal(text).ok_or_else(invalid)?,
-    };
-    let billionths = value * 1e9;
-    if (billionths - billionths.round()).abs() > 1e-6 * billionths.abs().max(1.0) {
-        return Err("value is too precise".to_owned());
+    let (numerator, denominator) =
+        rational(text).ok_or_else(|| format!("failed to parse {text} as a rational number"))?;
+    let nanos = numerator.checked_mul(1_000_000_000).filter(|nanos| nanos % denominator == 0);
+    // compat: a number that does not fit wraps around, and the engine refuses what becomes of it.
+    nanos.map(|nanos| (nanos / denominator) as i64).ok_or_else(|| "value is too precise".to_owned())
+}
+
+/// `1.5`, `3/2`, `15e-1` or an integer in any of Go's bases, as a fraction.
+fn rational(text: &str) -> Option<(i128, i128)> {
+    if let Some((numerator, denominator)) = text.split_once('/') {
+        let denominator = i128::from(parse_int(denominator).ok()?);
+        return (denominator > 0).then_some((parse_int(numerator).ok()?.into(), denominator));
     }
-    Ok(billionths.round() as i64)
+    if text.bytes().all(|b| b != b'.') && !text.contains(['e', 'E']) || text.contains(['x', 'X']) {
+        return Some((parse_int(text).ok()?.into(), 1));
+    }
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (negative, digits) = match mantissa.as_bytes().first()? {
+        b'-' => (true, &mantissa[1..]),
+        b'+' => (false, &mantissa[1..]),
+        _ => (false, mantissa),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    let number: i128 = format!("0{whole}{fraction}").parse().ok()?;
+    let power = exponent.parse::<i32>().ok()? - i32::try_from(fraction.len()).ok()?;
+    let scale = 10i128.checked_pow(power.unsigned_abs())?;
+    let number = if negative { -number } else { number };
+    if power < 0 { Some((number, scale)) } else { Some((number.checked_mul(scale)?, 1)) }
 }
 
 pub(crate) fn check_cpus(text: &str) -> Result<(), String> {
@@ -264,7 +276,7 @@ fn plain_field<'a>(rest: &'a str, whole: &str) -> Result<(String, Option<&'a str
     match field.find('"') {
         Some(at) => {
             let column = whole.len() - rest.len() + at + 1;
-            Err(format!("parse error on line 1, column {column}: bare \" in non-quoted field"))
+            Err(format!("parse error on line 1, column {column}: bare \" in non-quoted-field"))
         }
         None => Ok((field.to_owned(), tail)),
     }
