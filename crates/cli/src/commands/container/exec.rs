@@ -2,13 +2,14 @@
 
 use crate::{
     command::{Args, Command},
+    commands::container::options,
     flag::Flag,
 };
 
 static FLAGS: &[Flag] = &[
     Flag::bool("detach", "Detached mode: run command in the background").short('d'),
     Flag::string("detach-keys", "Override the key sequence for detaching a container"),
-    Flag::list("env", "Set environment variables").short('e'),
+    Flag::list("env", "Set environment variables").short('e').check(options::env),
     Flag::list("env-file", "Read in a file of environment variables"),
     Flag::bool("interactive", "Keep STDIN open even if not attached").short('i'),
     Flag::bool("privileged", "Give extended privileges to the command"),
