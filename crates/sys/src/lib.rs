@@ -11,6 +11,7 @@
 //! - [`fd`]: `close_range`, sealed memory files, descriptor numbers
 //! - [`socket`]: descriptors over unix sockets
 //! - [`signal`]: masks, dispositions, signalfd
+//! - [`net`]: the loopback interface
 //! - [`keyring`]: session keyrings
 //! - [`sched`]: scheduling policy, I/O priority, execution domain
 //! - [`self_exe`]: re-executing the own binary so that containers cannot write it
@@ -21,6 +22,7 @@ pub mod caps;
 pub mod fd;
 pub mod keyring;
 pub mod mount;
+pub mod net;
 pub mod process;
 pub mod sched;
 pub mod seccomp;

@@ -80,3 +80,18 @@ pub fn read_signal(fd: impl std::os::fd::AsFd) -> Result<Option<i32>> {
         Err(error) => Err(error),
     }
 }
+
+/// `kill(2)` by process id, with any signal number (0 only checks).
+pub fn send(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: integers only.
+    check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}
+
+/// `pidfd_send_signal(2)` with any signal number (0 only checks): reaches that process or none.
+pub fn send_pidfd(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a borrowed descriptor and no siginfo.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) })
+        .map(drop)
+}
