@@ -65,8 +65,30 @@ pub struct EndpointState {
     pub names: Vec<String>,
     /// See [`EndpointSpec::gw_priority`].
     pub gw_priority: i64,
+    /// Whether the container's default route leads to this endpoint's gateway. True after allocation; with
+    /// several endpoints [`choose_default_route`] settles it.
+    pub default_route: bool,
     /// Published ports with the host ports that were chosen.
     pub ports: Vec<PortBinding>,
+}
+
+/// Settles which of a container's endpoints provides the default route: the one of highest priority with a
+/// gateway, the first by network name among equals. Returns its position. Ports are published there.
+pub fn choose_default_route(endpoints: &mut [EndpointState]) -> Option<usize> {
+    let best = (0..endpoints.len()).filter(|&i| endpoints[i].gateway.is_some()).min_by(|&a, &b| {
+        let key = |i: usize| (std::cmp::Reverse(endpoints[i].gw_priority), &endpoints[i].network);
+        key(a).cmp(&key(b))
+    });
+    for (i, endpoint) in endpoints.iter_mut().enumerate() {
+        endpoint.default_route = Some(i) == best;
+    }
+    best
+}
+
+/// The first of `eth0`, `eth1`, … that none of the endpoints uses.
+pub fn free_interface_name(endpoints: &[EndpointState]) -> String {
+    let mut names = (0u32..).map(|i| format!("eth{i}"));
+    names.find(|name| endpoints.iter().all(|e| e.interface != *name)).unwrap_or_default()
 }
 
 /// Transport protocol of a published port.
@@ -170,7 +192,10 @@ impl FromStr for MacAddr {
         let mut bytes = [0; 6];
         let mut parts = s.split([':', '-']);
         for byte in &mut bytes {
-            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(invalid)?;
+            let part = parts
+                .next()
+                .filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()))
+                .ok_or_else(invalid)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
         }
         if parts.next().is_some() { Err(invalid()) } else { Ok(MacAddr(bytes)) }
@@ -194,6 +219,29 @@ impl<'de> Deserialize<'de> for MacAddr {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn default_route_and_interface_names() {
+        let endpoint = |network: &str, gateway: Option<&str>, gw_priority, interface: &str| EndpointState {
+            network: network.into(),
+            gateway: gateway.map(|g| g.parse().unwrap()),
+            gw_priority,
+            interface: interface.into(),
+            ..EndpointState::default()
+        };
+        let mut endpoints = [
+            endpoint("b", Some("10.1.0.1"), 0, "eth0"),
+            endpoint("a", Some("10.2.0.1"), 0, "eth2"),
+            endpoint("internal", None, 9, "eth3"),
+        ];
+        assert_eq!(choose_default_route(&mut endpoints), Some(1));
+        assert_eq!(endpoints.each_ref().map(|e| e.default_route), [false, true, false]);
+        endpoints[0].gw_priority = 1;
+        assert_eq!(choose_default_route(&mut endpoints), Some(0));
+        assert_eq!(choose_default_route(&mut endpoints[2..]), None);
+        assert_eq!(free_interface_name(&endpoints), "eth1");
+        assert_eq!(free_interface_name(&[]), "eth0");
+    }
 
     #[test]
     fn mac_addresses() {

@@ -98,6 +98,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The database refused.
+    #[error(transparent)]
+    Db(#[from] wharf_db::Error),
+    /// The network still has endpoints, or is one that cannot be removed.
+    #[error("{0}")]
+    Refused(String),
     /// A kernel call failed.
     #[error("{operation}: {source}")]
     Kernel {

@@ -1,0 +1,396 @@
+//! [`Net`]: networks and endpoints, in the database and in the kernel.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ipnet::Ipv4Net;
+use wharf_db::{Db, Tx};
+
+use crate::ipam::{self, AddressPool, leases};
+use crate::nft::{Batch, Bridge, Forward, conntrack, interop};
+use crate::ports::Ports;
+use crate::relay::{Relay, Served};
+use crate::{
+    Driver, EndpointSpec, EndpointState, Error, MacAddr, NetworkRecord, PortBinding, PortRequest, Protocol,
+    Result, bridge, hex_id, sysctl,
+};
+
+/// How an engine's networks are set up.
+#[derive(Debug, Clone)]
+pub struct NetConfig {
+    /// Tells engines on one host apart: the nftables table and the aliases of bridges carry it.
+    pub instance: String,
+    /// Interface of the default bridge.
+    pub bridge: String,
+    /// Address and subnet of the default bridge; otherwise the first free pool.
+    pub bip: Option<Ipv4Net>,
+    /// MTU of the default bridge's links; 0 leaves the kernel's default.
+    pub mtu: u32,
+    /// Pools networks without a subnet get one from.
+    pub pools: Vec<AddressPool>,
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        NetConfig {
+            instance: "wharf".to_owned(),
+            bridge: "wharf0".to_owned(),
+            bip: None,
+            mtu: 0,
+            pools: ipam::default_pools(),
+        }
+    }
+}
+
+/// The networks of one engine.
+///
+/// Methods with a transaction change rows only, except that a network's bridge is made and removed with it;
+/// the others change the kernel only. All are blocking.
+#[derive(Debug)]
+pub struct Net {
+    pub(crate) config: NetConfig,
+    pub(crate) db: Db,
+    relay: Relay,
+    state: Mutex<State>,
+    pub(crate) dns: crate::dns::Dns,
+}
+
+#[derive(Debug)]
+struct State {
+    ports: Ports,
+    /// What is published, by endpoint id.
+    published: HashMap<String, Published>,
+    /// Bridges that are up, by network id.
+    bridges: HashMap<String, Bridge>,
+}
+
+#[derive(Debug)]
+struct Published {
+    target: Ipv4Addr,
+    bindings: Vec<PortBinding>,
+    /// Keeps other programs from the ports; some sockets are served by the relay.
+    _holds: Vec<Hold>,
+}
+
+#[derive(Debug)]
+enum Hold {
+    Served { _served: Served },
+    Bound { _socket: OwnedFd },
+}
+
+impl Net {
+    /// Opens the networks of an engine and makes the predefined ones the database does not have yet. Touches
+    /// nothing in the kernel: [`Net::restore`] does, and has to be called before anything is attached.
+    ///
+    /// # Errors
+    /// The database's, and [`Error::PoolsExhausted`] if the default bridge finds no subnet.
+    pub fn open(config: NetConfig, db: Db) -> Result<Net> {
+        let relay = Relay::new().map_err(|e| Error::kernel("creating the port relay", e))?;
+        let dns = crate::dns::Dns::new().map_err(|e| Error::kernel("creating the name server", e))?;
+        let state = State { ports: Ports::new(), published: HashMap::new(), bridges: HashMap::new() };
+        let net = Net { config, db, relay, state: Mutex::new(state), dns };
+        net.make_predefined()?;
+        Ok(net)
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.config.instance
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a container an endpoint in a network: an id, an address, a hardware address. Rows only.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::AddressInUse`], [`Error::NoAddress`].
+    pub fn allocate(&self, tx: &mut Tx<'_>, network: &str, spec: EndpointSpec) -> Result<EndpointState> {
+        let network = self.find(tx, network)?;
+        let id = hex_id();
+        let mut state = EndpointState {
+            network_id: network.id.clone(),
+            network: network.name.clone(),
+            driver: network.driver,
+            container_id: spec.container_id,
+            container_name: spec.container_name,
+            gw_priority: spec.gw_priority,
+            id,
+            ..EndpointState::default()
+        };
+        let (Driver::Bridge, Some(pool)) = (network.driver, network.pool()) else { return Ok(state) };
+        state.ip = Some(leases::take(tx, &network, &state.id, spec.ip)?);
+        state.prefix = pool.subnet.prefix_len();
+        state.gateway = (!network.internal).then_some(pool.gateway);
+        state.default_route = state.gateway.is_some();
+        state.mac = Some(spec.mac.unwrap_or_else(MacAddr::random));
+        state.interface = if spec.interface.is_empty() { "eth0".to_owned() } else { spec.interface };
+        state.veth = format!("veth{}", &state.id[..10]);
+        state.bridge = network.bridge.clone();
+        state.mtu = network.mtu();
+        state.isolated = !network.icc();
+        if network.has_dns() {
+            state.names = spec.names;
+        }
+        Ok(state)
+    }
+
+    /// Gives an endpoint's address back. Rows only.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn release(&self, tx: &mut Tx<'_>, state: &EndpointState) -> Result<()> {
+        match state.ip {
+            Some(ip) => leases::give_back(tx, &state.network_id, &state.id, ip),
+            None => Ok(()),
+        }
+    }
+
+    /// Connects a container's network namespace: makes the veth pair with one end inside, sets address, routes
+    /// and `lo` up. On host networks there is nothing to do, on `none` only `lo`.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]; nothing is left behind then.
+    pub fn attach(&self, state: &EndpointState, netns: BorrowedFd<'_>) -> Result<()> {
+        bridge::attach(state, netns)?;
+        self.dns.names().insert(state);
+        Ok(())
+    }
+
+    /// Removes an endpoint's veth pair and names, as for a container that keeps running. Takes some
+    /// milliseconds: for a container that ended, call it off the request path, where it finds the pair gone
+    /// with the namespace unless another container still shares that.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`].
+    pub fn detach(&self, state: &EndpointState) -> Result<()> {
+        self.dns.names().remove(state);
+        if state.veth.is_empty() { Ok(()) } else { bridge::remove_link(&state.veth) }
+    }
+
+    /// Takes an endpoint's names out of DNS at once; [`Net::detach`] does so too.
+    pub fn forget_names(&self, state: &EndpointState) {
+        self.dns.names().remove(state);
+    }
+
+    /// Replaces the names an endpoint is known by, after a rename.
+    pub fn rename(&self, state: &mut EndpointState, container_name: &str, names: Vec<String>) {
+        self.dns.names().remove(state);
+        container_name.clone_into(&mut state.container_name);
+        if !state.names.is_empty() {
+            state.names = names;
+        }
+        self.dns.names().insert(state);
+    }
+
+    /// Makes `gateway` the default route of a running container, or leaves it without one.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`].
+    pub fn set_default_route(&self, netns: BorrowedFd<'_>, gateway: Option<Ipv4Addr>) -> Result<()> {
+        bridge::set_default_route(netns, gateway)
+    }
+
+    /// Publishes ports of an endpoint: chooses and holds the host ports, leads them to the container, and
+    /// writes what was chosen into the state.
+    ///
+    /// # Errors
+    /// [`Error::Publish`] with the reason; nothing is published then.
+    pub fn publish(&self, state: &mut EndpointState, requests: &[PortRequest]) -> Result<()> {
+        // A container nobody can route to has nothing to publish.
+        let (Some(target), Some(_)) = (state.ip, state.gateway) else { return Ok(()) };
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let default_ip =
+            self.db.read(|tx| Ok::<_, Error>(self.find(tx, &state.network_id)?.host_binding()))?;
+        let wrap = |source| Error::Publish {
+            name: state.container_name.clone(),
+            id: state.id.clone(),
+            source: Box::new(source),
+        };
+        bridge::allow_hairpin(&state.veth).map_err(wrap)?;
+        let mut inner = self.lock();
+        let held = inner.ports.hold(requests, default_ip, target).map_err(wrap)?;
+        let bindings: Vec<_> = held.iter().map(|h| h.binding).collect();
+        let mut batch = Batch::new();
+        batch.add_ports(self.table(), &forwards(&bindings, target));
+        if let Err(e) = batch.commit() {
+            bindings.iter().for_each(|b| inner.ports.release(b));
+            return Err(wrap(Error::kernel("adding published ports to the firewall", e)));
+        }
+        let published = Published { target, bindings: bindings.clone(), _holds: self.serve(held, target) };
+        inner.published.insert(state.id.clone(), published);
+        state.ports = bindings;
+        Ok(())
+    }
+
+    /// Takes an endpoint's published ports back.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]; the host ports are free in any case.
+    pub fn unpublish(&self, state: &EndpointState) -> Result<()> {
+        let mut inner = self.lock();
+        let Some(published) = inner.published.remove(&state.id) else { return Ok(()) };
+        published.bindings.iter().for_each(|b| inner.ports.release(b));
+        let forwards = forwards(&published.bindings, published.target);
+        let mut batch = Batch::new();
+        batch.remove_ports(self.table(), &forwards);
+        let result = batch.commit();
+        drop(inner);
+        let udp: Vec<_> = forwards.into_iter().filter(|f| f.binding.protocol == Protocol::Udp).collect();
+        if let Err(error) = conntrack::forget(&udp) {
+            tracing::debug!(%error, "old connections are not forgotten");
+        }
+        result.map_err(|e| Error::kernel("removing published ports from the firewall", e))
+    }
+
+    /// Puts holding sockets to work: what address translation does not cover goes through the relay.
+    fn serve(&self, held: Vec<crate::ports::Held>, target: Ipv4Addr) -> Vec<Hold> {
+        let mut holds = Vec::new();
+        for crate::ports::Held { binding, socket } in held {
+            let Some(socket) = socket else { continue };
+            if binding.protocol == Protocol::Udp && binding.host_ip.is_ipv4() {
+                holds.push(Hold::Bound { _socket: socket });
+                continue;
+            }
+            let target = SocketAddrV4::new(target, binding.container_port);
+            match self.relay.serve(binding.protocol, socket, target) {
+                Ok(served) => holds.push(Hold::Served { _served: served }),
+                Err(error) => {
+                    tracing::warn!(%error, port = binding.host_port, "a published port is not relayed")
+                }
+            }
+        }
+        holds
+    }
+
+    /// Brings the kernel in line with the database and these endpoints of running containers: bridges, the
+    /// whole table in one batch, host ports. Called once at boot; what is there already stays untouched, so
+    /// that connections survive.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]. A network that cannot be set up is logged and left out.
+    pub fn restore(&self, endpoints: &[EndpointState]) -> Result<()> {
+        if let Err(error) = sysctl::set("ipv4/ip_forward", "1") {
+            tracing::warn!(%error, "IPv4 forwarding is not enabled: containers reach only this host");
+        }
+        let networks = self.networks()?;
+        let mut inner = self.lock();
+        inner.bridges.clear();
+        for network in networks.iter().filter(|n| n.driver == Driver::Bridge) {
+            match bridge::bring_up(network, &self.config.instance) {
+                Ok(()) => inner.bridges.extend(firewall_view(network).map(|b| (network.id.clone(), b))),
+                Err(error) => tracing::error!(%error, network = network.name, "a network is not set up"),
+            }
+        }
+        for endpoint in endpoints {
+            self.dns.names().insert(endpoint);
+            let Some(target) = endpoint.ip.filter(|_| !endpoint.ports.is_empty()) else { continue };
+            let held = inner.ports.hold_again(&endpoint.ports, target);
+            let bindings = endpoint.ports.clone();
+            let published = Published { target, bindings, _holds: self.serve(held, target) };
+            inner.published.insert(endpoint.id.clone(), published);
+        }
+        self.render(&inner)
+    }
+
+    /// Writes the whole table anew and re-checks that a foreign filter table lets our bridges pass.
+    fn render(&self, inner: &State) -> Result<()> {
+        let mut bridges: Vec<_> = inner.bridges.values().cloned().collect();
+        bridges.sort_by(|a, b| a.interface.cmp(&b.interface));
+        let ports: Vec<_> = inner.published.values().flat_map(|p| forwards(&p.bindings, p.target)).collect();
+        let mut batch = Batch::new();
+        batch.replace_table(self.table(), &bridges, &ports);
+        batch.commit().map_err(|e| Error::kernel(format!("writing nftables table {}", self.table()), e))?;
+        let names: Vec<_> = bridges.iter().map(|b| b.interface.as_str()).collect();
+        interop::accept_bridges(&self.config.instance, &names)
+            .map_err(|e| Error::kernel("accepting our bridges in iptables' filter table", e))
+    }
+
+    /// Sets a new network's bridge up.
+    pub(crate) fn raise(&self, network: &NetworkRecord) -> Result<()> {
+        if network.driver != Driver::Bridge {
+            return Ok(());
+        }
+        bridge::bring_up(network, &self.config.instance)?;
+        let mut inner = self.lock();
+        inner.bridges.extend(firewall_view(network).map(|b| (network.id.clone(), b)));
+        self.render(&inner)
+    }
+
+    /// Takes a network's bridge away.
+    pub(crate) fn lower(&self, network: &NetworkRecord) -> Result<()> {
+        if network.driver != Driver::Bridge {
+            return Ok(());
+        }
+        let mut inner = self.lock();
+        inner.bridges.remove(&network.id);
+        self.render(&inner)?;
+        drop(inner);
+        bridge::remove_link(&network.bridge)
+    }
+
+    /// Removes what no record accounts for: interfaces of unknown endpoints, bridges of unknown networks and
+    /// leases. `endpoints` are those of running containers.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`], or the database's.
+    pub fn sweep(&self, endpoints: &[EndpointState]) -> Result<()> {
+        self.db.write(|tx| leases::retain(tx, |id| endpoints.iter().any(|e| e.id == id)))?;
+        let known: Vec<_> = self.networks()?.into_iter().map(|n| n.bridge).collect();
+        for name in self.our_links(&known, |veth| endpoints.iter().any(|e| e.veth == veth))? {
+            tracing::info!(link = name, "removing an orphaned network interface");
+            bridge::remove_link(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything this engine has in the kernel: ports, interfaces, bridges, table, foreign rules.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`].
+    pub fn remove_all(&self) -> Result<()> {
+        let mut inner = self.lock();
+        inner.published.clear();
+        inner.bridges.clear();
+        inner.ports = Ports::new();
+        let mut batch = Batch::new();
+        batch.remove_table(self.table());
+        batch.commit().map_err(|e| Error::kernel(format!("removing nftables table {}", self.table()), e))?;
+        interop::accept_bridges(&self.config.instance, &[])
+            .map_err(|e| Error::kernel("removing our rules from iptables' filter table", e))?;
+        drop(inner);
+        self.our_links(&[], |_| false)?.iter().try_for_each(|name| bridge::remove_link(name))
+    }
+
+    /// Our bridges other than `bridges`, and the ports of all our bridges for which `known` does not hold.
+    fn our_links(&self, bridges: &[String], known: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let list = || crate::netlink::Socket::route()?.links();
+        let links = list().map_err(|e| Error::kernel("listing links", e))?;
+        let alias = bridge::alias(&self.config.instance);
+        let ours: Vec<u32> = links.iter().filter(|l| l.alias == alias).map(|l| l.index).collect();
+        let ports = links.iter().filter(|l| l.kind == "veth" && l.name.starts_with("veth"));
+        let ports = ports.filter(|l| l.master.is_some_and(|m| ours.contains(&m)) && !known(&l.name));
+        let orphans = links.iter().filter(|l| l.alias == alias && !bridges.contains(&l.name));
+        Ok(ports.chain(orphans).map(|l| l.name.clone()).collect())
+    }
+}
+
+fn forwards(bindings: &[PortBinding], target: Ipv4Addr) -> Vec<Forward> {
+    bindings.iter().map(|&binding| Forward { binding, target }).collect()
+}
+
+fn firewall_view(network: &NetworkRecord) -> Option<Bridge> {
+    let pool = network.pool()?;
+    Some(Bridge {
+        interface: network.bridge.clone(),
+        subnet: pool.subnet,
+        gateway: pool.gateway,
+        internal: network.internal,
+        masquerade: network.masquerade(),
+        icc: network.icc(),
+    })
+}
