@@ -1,1 +1,25 @@
-//! Content, images, overlay snapshots, tar diff and apply, archives.
+//! Content, images, overlay snapshots, tar diff and apply, archives. Knows containers only as ids.
+//!
+//! - [`Store`]: one folder and the tables that say what is in it
+//! - [`Images`]: images, their names and documents
+//! - [`LayerInfo`], [`Lease`]: layers, shared by chain id, and what keeps new ones
+//! - [`Snapshots`]: the file systems of containers
+//!
+//! Rows are the truth and change in the caller's transaction; files follow. A folder appears under its final name by one
+//! rename, after everything in it was verified, and leaves it by one rename into `trash/`. What no row names is swept at
+//! the next start.
+
+mod error;
+mod image;
+mod layer;
+mod snapshot;
+mod store;
+mod tar;
+mod trash;
+
+pub use error::{Error, Result};
+pub use image::{Image, ImageRecord, Images, NewImage, Removed};
+pub use layer::{LayerInfo, LayerOrigin, LayerSource, Lease, Limits};
+pub use snapshot::{Mounts, Snapshot, Snapshots};
+pub use store::Store;
+pub use tar::TarError;

@@ -1,0 +1,18 @@
+//! Layers: a folder per chain id with the unpacked tree and what rebuilds the tar from it.
+//!
+//! `snapshots/<chain id>/` holds `diff` (the tree, a lower folder of overlay mounts), `recipe` (headers and padding of
+//! the tar, compressed, with a reference wherever a file's bytes belong) and, in the rare layer that has an entry twice,
+//! `shadow` and `moved` (contents that a later entry of the same layer replaced, and where they are).
+//!
+//! - `ingest`: a compressed stream becomes such a folder; `inflate`, `unpack` and `parents` are its steps
+//! - [`Lease`]: keeps layers from being removed between their arrival and the image that names them
+//! - `recipe`: writing and reading of recipes; [`LayerTar`] is the tar again
+
+mod lease;
+mod limits;
+mod record;
+
+pub use lease::Lease;
+pub use limits::Limits;
+pub(crate) use record::LAYERS;
+pub use record::{LayerInfo, LayerOrigin, LayerSource};
