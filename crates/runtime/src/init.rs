@@ -87,7 +87,7 @@ impl<'a> Init<'a> {
         self.set_up_root()?;
         self.set_up_streams()?;
         if self.new_keyring {
-            self.join_keyring()?;
+            join_keyring(self.id)?;
         }
         let Self { prepared, channel, start_fifo, preserve_fds, spec, .. } = self;
         let keep: Vec<BorrowedFd<'_>> = [Some(channel.fd()), start_fifo].into_iter().flatten().collect();
@@ -279,18 +279,20 @@ impl<'a> Init<'a> {
             Stdio::Terminal { .. } => Ok(()),
         }
     }
+}
 
-    fn join_keyring(&self) -> Result<()> {
-        let name = std::ffi::CString::new(format!("_ses.{}", self.id)).unwrap_or_default();
-        match wharf_sys::keyring::join_session(&name) {
-            // Not compiled into the kernel, or kept away by the filter of an outer container.
-            Ok(()) | Err(wharf_sys::Errno::NOSYS | wharf_sys::Errno::PERM) => Ok(()),
-            Err(errno) => Err(errno).init(|| "unable to join session keyring".into()),
-        }
+/// Gives the process the container's session keyring instead of the caller's.
+pub(crate) fn join_keyring(id: &str) -> Result<()> {
+    let name = std::ffi::CString::new(format!("_ses.{id}")).unwrap_or_default();
+    match wharf_sys::keyring::join_session(&name) {
+        // Not compiled into the kernel, or kept away by the filter of an outer container.
+        Ok(()) | Err(wharf_sys::Errno::NOSYS | wharf_sys::Errno::PERM) => Ok(()),
+        Err(errno) => Err(errno).init(|| "unable to join session keyring".into()),
     }
 }
 
-fn confine(ready: &Ready, filter: Option<&LinuxSeccomp>, channel: &Channel) -> Result<()> {
+/// Loads the filter and hands its notification descriptor, if any, to the parent.
+pub(crate) fn confine(ready: &Ready, filter: Option<&LinuxSeccomp>, channel: &Channel) -> Result<()> {
     use std::os::fd::AsRawFd;
     if let Some(listener) = ready.confine(filter)? {
         channel.send(Kind::SeccompFd, &listener.as_raw_fd().to_ne_bytes())?;

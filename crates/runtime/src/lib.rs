@@ -18,6 +18,7 @@ mod channel;
 mod container;
 mod devices;
 mod error;
+mod exec;
 mod hooks;
 mod idmap;
 mod init;
@@ -41,6 +42,7 @@ pub use cgroup::{
 };
 pub use container::{CreateArgs, Created, Process, Stdio, create, wait};
 pub use error::{Error, FailureKind, Result};
+pub use exec::{ExecArgs, exec};
 pub use hooks::HookState;
 pub use rootfs::RootFs;
 

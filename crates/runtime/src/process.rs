@@ -106,7 +106,6 @@ impl Prepared {
         self.check_cwd()?;
         rustix::process::umask(Mode::from_raw_mode(self.umask.unwrap_or(0o022)));
         let program = lookup::find(&self.args[0], variable(&self.env, "PATH").unwrap_or_default())?;
-        self.apply_labels()?;
         let admin = !self.no_new_privs && filter.is_some();
         Ok(Ready {
             program,
@@ -114,6 +113,8 @@ impl Prepared {
             env: c_strings(self.env)?,
             capabilities,
             no_new_privs: self.no_new_privs,
+            apparmor: self.apparmor,
+            selinux: self.selinux,
             admin: admin && have & SYS_ADMIN != 0,
         })
     }
@@ -162,19 +163,6 @@ impl Prepared {
             Err(errno) => Err(errno).init(|| "failed to verify if current working directory is safe".into()),
         }
     }
-
-    fn apply_labels(&self) -> Result<()> {
-        if let Some(profile) = &self.apparmor {
-            let value = format!("exec {profile}");
-            write_attribute("apparmor/exec", &value)
-                .or_else(|_| write_attribute("exec", &value))
-                .init(|| format!("apply apparmor profile: apparmor failed to apply profile {profile:?}"))?;
-        }
-        if let Some(label) = &self.selinux {
-            write_attribute("exec", label).init(|| "can't set process label".into())?;
-        }
-        Ok(())
-    }
 }
 
 fn write_attribute(file: &str, value: &str) -> Result<(), Errno> {
@@ -190,6 +178,8 @@ pub(crate) struct Ready {
     env: CStrVec,
     capabilities: CapabilitySets,
     no_new_privs: bool,
+    apparmor: Option<String>,
+    selinux: Option<String>,
     /// `CAP_SYS_ADMIN` is kept until the filter is loaded.
     admin: bool,
 }
@@ -198,6 +188,7 @@ impl Ready {
     /// Loads the filter and returns its notification descriptor, if it has one. Afterwards only `read`, `write`, `capset`,
     /// `execve` and `exit_group` are used.
     pub(crate) fn confine(&self, filter: Option<&LinuxSeccomp>) -> Result<Option<OwnedFd>> {
+        self.apply_labels()?;
         self.capabilities.apply(if self.admin { SYS_ADMIN } else { 0 })?;
         self.capabilities.apply_ambient()?;
         if self.no_new_privs {
@@ -205,6 +196,20 @@ impl Ready {
         }
         let _ = filter;
         Ok(None)
+    }
+
+    /// Labels take effect at exec, and only the process itself may set them.
+    fn apply_labels(&self) -> Result<()> {
+        if let Some(profile) = &self.apparmor {
+            let value = format!("exec {profile}");
+            write_attribute("apparmor/exec", &value)
+                .or_else(|_| write_attribute("exec", &value))
+                .init(|| format!("apply apparmor profile: apparmor failed to apply profile {profile:?}"))?;
+        }
+        if let Some(label) = &self.selinux {
+            write_attribute("exec", label).init(|| "can't set process label".into())?;
+        }
+        Ok(())
     }
 
     /// Replaces this process by the program. Only returns when that failed, after telling so on standard error like runc.

@@ -84,7 +84,7 @@ pub enum Forked {
 }
 
 /// Creates a process with `clone3(2)`: a copy of the caller (copy-on-write, as `fork`) in the namespaces of `flags`, started
-/// inside the cgroup v2 directory `cgroup` when given. The child's death is signalled by `SIGCHLD`.
+/// inside the cgroup v2 directory `cgroup` when given. Its end is signalled by `SIGCHLD`.
 ///
 /// The caller must be single-threaded: `pthread_atfork` handlers do not run, so a lock held by another thread (the
 /// allocator's, say) would stay locked in the child for ever.
@@ -94,7 +94,8 @@ pub fn clone3(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Forke
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags.0 | libc::CLONE_PIDFD as u64;
     args.pidfd = (&raw mut pidfd) as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    // A sibling of the caller ends with the caller's own signal.
+    args.exit_signal = if flags.contains(CloneFlags::PARENT) { 0 } else { libc::SIGCHLD as u64 };
     if let Some(dir) = cgroup {
         args.flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP
         args.cgroup = dir.as_raw_fd() as u64;

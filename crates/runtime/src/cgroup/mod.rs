@@ -89,13 +89,19 @@ impl Cgroup {
         self.v1.iter().map(|h| h.mount_point.as_path()).chain(self.unified.as_deref())
     }
 
-    /// Makes the v2 directory, in which a process can then be created.
+    /// Makes the v2 directory and returns it.
     pub(crate) fn create_unified(&self) -> Result<Option<OwnedFd>> {
         let Some(dir) = &self.unified else { return Ok(None) };
         make_dirs(dir)?;
         if self.version == Version::V2 {
             v2::enable_controllers(self, &[])?;
         }
+        self.open_unified()
+    }
+
+    /// The v2 directory, in which a process can be created.
+    pub(crate) fn open_unified(&self) -> Result<Option<OwnedFd>> {
+        let Some(dir) = &self.unified else { return Ok(None) };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(dir, flags, Mode::empty())
             .map(Some)
