@@ -10,6 +10,7 @@
 //! - `paths`: every path inside a root
 //! - `namespaces`, `spawn`: new and joined namespaces
 //! - `cgroup`: control groups of both versions
+//! - [`seccomp`]: profiles and their compiler
 //! - `hooks`, `sysctl`: programs and kernel parameters of the specification
 
 mod capabilities;
@@ -29,6 +30,7 @@ mod namespaces;
 mod paths;
 mod process;
 mod rootfs;
+pub mod seccomp;
 
 mod seccomp_agent;
 mod spawn;

@@ -12,7 +12,7 @@ use wharf_sys::{Errno, caps, fd, process, signal};
 
 use crate::capabilities::{CapabilitySets, SYS_ADMIN};
 use crate::error::{Context, Error, Result};
-use crate::lookup;
+use crate::{lookup, seccomp};
 
 /// A process specification, checked and converted; what can fail for a wrong document has failed before anything is made.
 #[derive(Debug)]
@@ -194,8 +194,8 @@ impl Ready {
         if self.no_new_privs {
             process::set_no_new_privs().init(|| "set no_new_privs".into())?;
         }
-        let _ = filter;
-        Ok(None)
+        let Some(filter) = filter else { return Ok(None) };
+        seccomp::compile(filter)?.load()
     }
 
     /// Labels take effect at exec, and only the process itself may set them.
