@@ -4,6 +4,7 @@
 //! - `command`, `flag`: the definition of a command; `app` holds the tree of all of them.
 //! - `parse`, `matches`, `value`: Go's flag rules and notations; `help`, `error`: Docker's texts.
 //! - `commands`: one file per command. `render`: tables, units, progress. `cli`: what every command gets.
+//! - `terminal`, `stdio`: raw mode, size, detach keys; standard streams that do not block the rest.
 //! - `autostart`: a daemon where none runs yet.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 // The framework lands before the commands that use all of it.
@@ -20,6 +21,8 @@ mod help;
 mod matches;
 mod parse;
 mod print;
+mod stdio;
+mod terminal;
 mod value;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};

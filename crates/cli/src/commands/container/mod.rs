@@ -19,6 +19,7 @@ pub(crate) mod rename;
 pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod run;
+mod session;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod stop;
@@ -27,7 +28,9 @@ pub(crate) mod unpause;
 pub(crate) mod update;
 pub(crate) mod wait;
 
-use crate::command::Command;
+use wharf_client::Client;
+
+use crate::{Cli, Error, Result, command::Command, print};
 
 /// The group.
 pub(crate) const GROUP: Command = Command::group("container", "Manage containers", BELOW);
@@ -59,3 +62,31 @@ static BELOW: &[Command] = &[
     update::COMMAND,
     wait::COMMAND,
 ];
+
+/// Calls `work` for all names at the same time, and prints those it succeeded for in the order given.
+///
+/// # Errors
+/// What failed, one message per line.
+fn several(
+    cli: &Cli,
+    names: &[String],
+    work: impl AsyncFn(&Client, &str) -> wharf_client::Result<()>,
+) -> Result<()> {
+    use futures_util::stream::{self, StreamExt};
+
+    /// How many are worked on at a time.
+    const TOGETHER: usize = 50;
+    let client = cli.client()?;
+    cli.block_on(async {
+        let mut results =
+            stream::iter(names).map(async |name| (name, work(&client, name).await)).buffered(TOGETHER);
+        let mut errors = Vec::new();
+        while let Some((name, result)) = results.next().await {
+            match result {
+                Ok(()) => print::line(name),
+                Err(error) => errors.push(Error::from(error)),
+            }
+        }
+        Error::join(errors)
+    })
+}

@@ -1,7 +1,9 @@
 //! `container restart`.
 
 use crate::{
+    Cli, Matches, Result,
     command::{Args, Command},
+    commands::container::stop,
     flag::Flag,
 };
 
@@ -16,4 +18,13 @@ pub(crate) const COMMAND: Command =
     Command::new("restart", "[OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers")
         .aliases(&["container restart", "restart"])
         .args(Args::Min(1))
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let options = &stop::stop_options(m);
+    cli.each(m.args(), async |client, name| {
+        client.container_restart(&name, options).await?;
+        Ok(name)
+    })
+}

@@ -1,7 +1,11 @@
 //! `container stop`.
 
+use wharf_client::StopOptions;
+
 use crate::{
+    Cli, Matches, Result,
     command::{Args, Command},
+    commands::container::several,
     flag::Flag,
 };
 
@@ -16,4 +20,15 @@ pub(crate) const COMMAND: Command =
     Command::new("stop", "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers")
         .aliases(&["container stop", "stop"])
         .args(Args::Min(1))
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let options = stop_options(m);
+    several(cli, m.args(), async |client, name| client.container_stop(name, &options).await.map(drop))
+}
+
+/// The signal and the patience that `stop` and `restart` take.
+pub(super) fn stop_options(m: &Matches) -> StopOptions {
+    StopOptions { signal: m.opt("signal").map(str::to_owned), timeout: m.opt_int("timeout") }
+}
