@@ -169,7 +169,7 @@ impl Client {
         Ok(Repository::new(http, endpoint, path, authorizer, self.config.clone()))
     }
 
-    fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client> {
+    pub(crate) fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client> {
         install_crypto();
         let verify = endpoint.verify;
         let mut builder = reqwest::Client::builder()

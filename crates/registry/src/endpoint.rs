@@ -99,13 +99,13 @@ async fn mirror_endpoint(mirror: &str, insecure: &Insecure) -> Option<Endpoint> 
     })
 }
 
-fn is_loopback(addresses: &[IpAddr]) -> bool {
+pub(crate) fn is_loopback(addresses: &[IpAddr]) -> bool {
     !addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback)
 }
 
 /// The addresses of `host[:port]`; none when the name does not resolve. Only needed to tell insecure registries, so a
 /// resolver that does not answer is not waited for long.
-async fn addresses(host: &str) -> Vec<IpAddr> {
+pub(crate) async fn addresses(host: &str) -> Vec<IpAddr> {
     let bare = bare_host(host);
     if let Ok(address) = bare.parse() {
         return vec![address];

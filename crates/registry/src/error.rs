@@ -133,6 +133,16 @@ pub enum Error {
         /// What happened last.
         reason: String,
     },
+    /// A file that a user named by URL cannot be had.
+    #[error("failed to GET {url} with status {status}: {body}")]
+    Download {
+        /// The address.
+        url: String,
+        /// The server's status line.
+        status: String,
+        /// The start of its answer.
+        body: String,
+    },
     /// The HTTP client could not be set up (certificates).
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),

@@ -174,7 +174,7 @@ pub(crate) async fn answer(response: Response) -> Error {
     }
 }
 
-fn status_line(status: StatusCode) -> String {
+pub(crate) fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default()).trim_end().to_owned()
 }
 

@@ -3,6 +3,7 @@
 //! - [`Client`] ([`client`]): what is configured (mirrors, insecure registries, time limits) and the token cache
 //! - [`Repository`] ([`repository`]): one repository on the endpoint that answered; manifests, tags, blobs
 //! - [`BlobStream`] ([`blob`]): a blob as bytes, resumed after faults, its length verified
+//! - [`Download`]: a file named by a URL
 //! - `endpoint`: which URLs stand for a registry's name, and whether plain HTTP is allowed there
 //! - `auth`: challenges, basic authentication and bearer tokens
 //! - `failure`: what went wrong on the way, in the words Docker's users know
@@ -15,6 +16,7 @@
 mod auth;
 pub mod blob;
 pub mod client;
+mod download;
 mod endpoint;
 pub mod error;
 mod failure;
@@ -23,5 +25,6 @@ pub mod repository;
 pub use auth::Credentials;
 pub use blob::BlobStream;
 pub use client::{Client, ClientConfig};
+pub use download::Download;
 pub use error::{Error, ErrorItem, Result};
 pub use repository::{Fetched, Image, Repository};
