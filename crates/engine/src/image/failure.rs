@@ -1,0 +1,52 @@
+//! Words and kinds for what registries do wrong.
+
+use wharf_api::error::ErrorKind;
+use wharf_oci::{PlatformError, Reference, ReferenceError};
+use wharf_registry::Error as RegistryError;
+
+use crate::Error;
+
+/// The error of a pull of `reference`.
+pub(super) fn pull(error: RegistryError, reference: &Reference) -> Error {
+    // Only an answer with details is explained; a bare code is passed on as it is.
+    let item = error.item().filter(|item| item.has_detail());
+    let message = match item.map(|item| (item.code.as_str(), item)) {
+        Some(("DENIED", item)) => format!(
+            "pull access denied for {}, repository does not exist or may require 'docker login': {item}",
+            reference.familiar_name()
+        ),
+        Some(("MANIFEST_UNKNOWN", item)) => {
+            format!("manifest for {} not found: {item}", reference.familiar())
+        }
+        Some(("NAME_UNKNOWN", item)) => format!("repository {} not found: {item}", reference.familiar_name()),
+        _ => return registry(error),
+    };
+    Error::not_found(message).caused_by(error)
+}
+
+/// Any other error of a registry.
+pub(super) fn registry(error: RegistryError) -> Error {
+    let kind = match &error {
+        RegistryError::NoPlatform(_) => ErrorKind::NotFound,
+        RegistryError::MediaType(_) | RegistryError::SchemaOne(_) => ErrorKind::InvalidParameter,
+        _ => ErrorKind::System,
+    };
+    // Of several errors the first is shown, as Docker does.
+    let message = match error.item() {
+        Some(item) => item.to_string(),
+        None => error.to_string(),
+    };
+    Error::new(kind, message).caused_by(error)
+}
+
+impl From<ReferenceError> for Error {
+    fn from(error: ReferenceError) -> Self {
+        Error::invalid(error.to_string())
+    }
+}
+
+impl From<PlatformError> for Error {
+    fn from(error: PlatformError) -> Self {
+        Error::invalid(error.to_string())
+    }
+}

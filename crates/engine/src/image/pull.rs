@@ -1,0 +1,306 @@
+//! `pull`: images from registries, and the embedded one when none answers.
+
+use std::io::Read;
+use std::time::Duration;
+
+use wharf_api::progress::Progress;
+use wharf_oci::image::{Descriptor, ImageConfig, Manifest, media_type};
+use wharf_oci::{Digest, Platform, Reference, chain_ids};
+use wharf_registry::{Error as RegistryError, Fetched, Repository};
+use wharf_store::{LayerOrigin, LayerSource, Lease, NewImage, Store};
+
+use super::fetch::{self, Job, Layers};
+use super::{Credentials, Images, failure, hello, runtime};
+use crate::{Error, Result};
+
+/// How long a registry may take to answer for the embedded image before it is made from the binary.
+const EMBEDDED_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is to be pulled.
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    /// With a tag or digest one image, without both all tags of the repository.
+    pub reference: Reference,
+    /// The platform whose image is wanted of several; the host's if none.
+    pub platform: Option<Platform>,
+    /// For the registry.
+    pub credentials: Option<Credentials>,
+}
+
+impl PullRequest {
+    /// The request that `fromImage` and `tag` mean: a tag, or a digest in its place, replaces that of the name.
+    ///
+    /// # Errors
+    /// 400 for a malformed part.
+    pub fn new(from_image: &str, tag: &str) -> Result<Self> {
+        let mut reference = Reference::parse(from_image)?;
+        if let Ok(digest) = Digest::parse(tag) {
+            reference = reference.without_tag().with_digest(digest);
+        } else if !tag.is_empty() {
+            reference = reference.with_tag(tag)?;
+        }
+        Ok(Self { reference, platform: None, credentials: None })
+    }
+}
+
+/// An image that is complete in the store but for its rows.
+struct Arrived<'a> {
+    config: &'a [u8],
+    manifest: &'a [u8],
+    /// What the repository digest is of: the index if there is one, else the manifest.
+    digest: &'a Digest,
+}
+
+/// The store as the place where layers go.
+struct Ingest<'a> {
+    store: &'a Store,
+    lease: &'a Lease,
+    repository: String,
+}
+
+impl Layers for Ingest<'_> {
+    fn has(&self, chain: &Digest) -> Result<bool> {
+        Ok(self.store.has_chain(chain, self.lease)?.is_some())
+    }
+
+    fn ingest(&self, job: &Job, blob: &mut (dyn Read + Send)) -> Result<()> {
+        let origin = LayerOrigin {
+            repository: self.repository.clone(),
+            digest: job.blob.digest.clone(),
+            size: job.blob.size,
+            media_type: job.blob.media_type.clone(),
+        };
+        let source = LayerSource {
+            parent: job.parent.clone(),
+            diff_id: Some(job.diff_id.clone()),
+            blob: Some(job.blob.digest.clone()),
+            blob_size: Some(job.blob.size),
+            origin: Some(origin),
+        };
+        self.store.ingest_layer(blob, source, self.lease)?;
+        Ok(())
+    }
+}
+
+impl Images {
+    /// Pulls an image, or all tags of a repository, and reports its progress.
+    ///
+    /// # Errors
+    /// 404 if the registry does not have it, 500 with Docker's words for registries that do not answer or lie.
+    pub fn pull(&self, request: &PullRequest, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        let changed = if request.reference.is_name_only() {
+            self.pull_tags(request, progress)?
+        } else {
+            self.pull_reference(request, progress)?
+        };
+        let name = request.reference.familiar();
+        progress(Progress::status(if changed {
+            format!("Status: Downloaded newer image for {name}")
+        } else {
+            format!("Status: Image is up to date for {name}")
+        }));
+        self.warn_of_platform(request, progress);
+        let labels = self.find(&name, None).map(|found| found.record.labels).unwrap_or_default();
+        self.publish("pull", &name, &request.reference.familiar_name(), Some(&labels));
+        Ok(())
+    }
+
+    fn pull_tags(&self, request: &PullRequest, progress: &mut dyn FnMut(Progress)) -> Result<bool> {
+        let runtime = runtime()?;
+        let tags = self.registry.tags(&request.reference, request.credentials.as_ref());
+        let (repository, tags) = runtime.block_on(tags).map_err(|e| failure::pull(e, &request.reference))?;
+        let mut changed = false;
+        for tag in tags {
+            let reference = request.reference.clone().with_tag(&tag)?;
+            let fetched = runtime.block_on(repository.fetch(&reference, &self.cached()));
+            let fetched = fetched.map_err(|error| failure::pull(error, &reference))?;
+            changed |=
+                self.pull_fetched(&reference, request.platform.as_ref(), &repository, fetched, progress)?;
+        }
+        Ok(changed)
+    }
+
+    fn pull_reference(&self, request: &PullRequest, progress: &mut dyn FnMut(Progress)) -> Result<bool> {
+        let reference = &request.reference;
+        match runtime()?.block_on(self.resolve_remote(request)) {
+            Ok((repository, fetched)) => {
+                self.pull_fetched(reference, request.platform.as_ref(), &repository, fetched, progress)
+            }
+            Err(error) if hello::is_embedded(reference) && error.is_unreachable() => {
+                self.pull_embedded(reference, &error, progress)
+            }
+            Err(error) => Err(failure::pull(error, reference)),
+        }
+    }
+
+    async fn resolve_remote(&self, request: &PullRequest) -> Result<(Repository, Fetched), RegistryError> {
+        let reference = &request.reference;
+        let cached = self.cached();
+        let resolved = self.registry.resolve(reference, request.credentials.as_ref(), &cached);
+        if !hello::is_embedded(reference) {
+            return resolved.await;
+        }
+        tokio::time::timeout(EMBEDDED_PATIENCE, resolved).await.unwrap_or_else(|_| {
+            Err(RegistryError::Transport {
+                verb: "Get",
+                url: "https://registry-1.docker.io/v2/".to_owned(),
+                reason: "no answer".to_owned(),
+                unreachable: true,
+            })
+        })
+    }
+
+    /// Looks manifests up in the store.
+    fn cached(&self) -> impl Fn(&Digest) -> Option<Vec<u8>> + Send + Sync + '_ {
+        |digest| {
+            let blob = self.db.read(|view| self.store.images().blob(view, digest));
+            blob.ok().flatten().map(String::into_bytes)
+        }
+    }
+
+    /// Pulls what a manifest or index describes. Returns whether the reference now names another image than before.
+    fn pull_fetched(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        repository: &Repository,
+        fetched: Fetched,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<bool> {
+        let runtime = runtime()?;
+        let cached = self.cached();
+        announce(reference, progress);
+        let image = runtime
+            .block_on(repository.image(fetched, platform, &cached))
+            .map_err(|e| failure::pull(e, reference))?;
+        let id = &image.manifest.config.digest;
+        let lease = self.store.lease();
+        let config = match cached(id) {
+            Some(config) => config.into(),
+            None => {
+                let config = runtime
+                    .block_on(repository.small_blob(&image.manifest.config))
+                    .map_err(failure::registry)?;
+                let jobs = jobs(&image.manifest, &config)?;
+                let layers = Ingest { store: &self.store, lease: &lease, repository: reference.name() };
+                fetch::fetch(jobs, repository, &layers, &self.claims, &runtime, progress)?;
+                config
+            }
+        };
+        let arrived = Arrived { config: &config, manifest: &image.body, digest: &image.digest };
+        let changed = self.commit(reference, &arrived)?;
+        progress(Progress::status(format!("Digest: {}", image.digest)));
+        Ok(changed)
+    }
+
+    /// Writes the rows of an image whose layers are stored. Returns whether the reference named another one before.
+    fn commit(&self, reference: &Reference, arrived: &Arrived<'_>) -> Result<bool> {
+        self.db.write(|tx| {
+            let images = self.store.images();
+            let new = NewImage { config: arrived.config, manifest: Some(arrived.manifest), parent: None };
+            let record = images.put(tx, new)?;
+            let before = images.by_reference(tx, reference)?.map(|record| record.id);
+            let digest = reference.clone().without_tag().with_digest(arrived.digest.clone());
+            images.tag(tx, &digest, &record.id)?;
+            if reference.digest().is_none() {
+                images.tag(tx, reference, &record.id)?;
+            }
+            Ok(before.as_ref() != Some(&record.id))
+        })
+    }
+
+    /// Makes the embedded image from the running binary.
+    fn pull_embedded(
+        &self,
+        reference: &Reference,
+        error: &RegistryError,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<bool> {
+        tracing::info!(%reference, %error, "no registry answers, making the embedded image");
+        announce(reference, progress);
+        progress(Progress::status(
+            "No registry answers: taking the image that wharf carries in its own binary",
+        ));
+        let failed = |error: std::io::Error| Error::io("read", &self.binary, error);
+        let layer = hello::Layer::open(&self.binary).map_err(failed)?;
+        let diff_id = layer.diff_id().map_err(failed)?;
+        let id = diff_id.short().to_owned();
+        let lease = self.store.lease();
+        let _claim = self.claims.claim(&diff_id);
+        let size = match self.store.has_chain(&diff_id, &lease)? {
+            Some(info) => {
+                progress(Progress::step(id, "Already exists"));
+                info.tar_size
+            }
+            None => {
+                progress(Progress::step(id.clone(), "Pulling fs layer"));
+                let source = LayerSource { diff_id: Some(diff_id.clone()), ..LayerSource::default() };
+                let info = self.store.ingest_layer(&mut layer.read().map_err(failed)?, source, &lease)?;
+                progress(Progress::step(id, "Pull complete"));
+                info.tar_size
+            }
+        };
+        let json = |error: serde_json::Error| Error::system(error.to_string());
+        let config = serde_json::to_vec(&hello::config(diff_id.clone(), layer.created)).map_err(json)?;
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: media_type::OCI_MANIFEST.to_owned(),
+            config: Descriptor::of(media_type::OCI_CONFIG, &config),
+            layers: vec![Descriptor::new(media_type::OCI_LAYER, diff_id.clone(), size)],
+            annotations: Default::default(),
+            extra: Default::default(),
+        };
+        let manifest = serde_json::to_vec(&manifest).map_err(json)?;
+        let digest = Digest::sha256(&manifest);
+        let changed =
+            self.commit(reference, &Arrived { config: &config, manifest: &manifest, digest: &digest })?;
+        progress(Progress::status(format!("Digest: {digest}")));
+        Ok(changed)
+    }
+
+    /// Says so when the image is for another platform than was asked for.
+    fn warn_of_platform(&self, request: &PullRequest, progress: &mut dyn FnMut(Progress)) {
+        let Some(platform) = &request.platform else { return };
+        if request.reference.is_name_only() {
+            return;
+        }
+        if let Err(error) = self.find(&request.reference.to_string(), Some(platform)) {
+            progress(Progress::status(format!("WARNING: {error}")));
+        }
+    }
+}
+
+fn announce(reference: &Reference, progress: &mut dyn FnMut(Progress)) {
+    let id = match reference.digest() {
+        Some(_) => reference.familiar(),
+        None => reference.tag().unwrap_or_default().to_owned(),
+    };
+    progress(Progress { id, ..Progress::status(format!("Pulling from {}", reference.path())) });
+}
+
+/// Pairs the blobs of a manifest with the layers of the configuration.
+fn jobs(manifest: &Manifest, config: &[u8]) -> Result<Vec<Job>> {
+    let config =
+        ImageConfig::parse(config).map_err(|e| Error::system(format!("invalid image configuration: {e}")))?;
+    if !config.os.is_empty() && config.os != std::env::consts::OS {
+        return Err(Error::system(format!(
+            "image operating system {:?} cannot be used on this platform",
+            config.os
+        )));
+    }
+    let diff_ids = &config.rootfs.diff_ids;
+    if diff_ids.len() != manifest.layers.len() {
+        return Err(Error::system("invalid manifest: its layers do not match the image configuration"));
+    }
+    let chains = chain_ids(diff_ids);
+    let parents = std::iter::once(None).chain(chains.iter().cloned().map(Some));
+    let all = manifest.layers.iter().zip(diff_ids).zip(chains.iter().zip(parents));
+    Ok(all
+        .map(|((blob, diff_id), (chain, parent))| Job {
+            blob: blob.clone(),
+            diff_id: diff_id.clone(),
+            chain: chain.clone(),
+            parent,
+        })
+        .collect())
+}
