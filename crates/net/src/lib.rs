@@ -21,13 +21,13 @@ mod net;
 mod netlink;
 mod netns;
 mod network;
-#[allow(dead_code)]
 mod nft;
 mod ports;
 mod record;
 mod relay;
 mod sysctl;
 
+pub use dns::DnsConfig;
 pub use endpoint::{
     EndpointSpec, EndpointState, MacAddr, PortBinding, PortRequest, Protocol, choose_default_route,
     free_interface_name,

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ipnet::Ipv4Net;
 use wharf_db::{Db, Tx};
 
+use crate::dns::{Dns, DnsConfig};
 use crate::ipam::{self, AddressPool, leases};
 use crate::nft::{Batch, Bridge, Forward, conntrack, interop};
 use crate::ports::Ports;
@@ -54,7 +55,7 @@ pub struct Net {
     pub(crate) db: Db,
     relay: Relay,
     state: Mutex<State>,
-    pub(crate) dns: crate::dns::Dns,
+    dns: Dns,
 }
 
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Net {
     /// The database's, and [`Error::PoolsExhausted`] if the default bridge finds no subnet.
     pub fn open(config: NetConfig, db: Db) -> Result<Net> {
         let relay = Relay::new().map_err(|e| Error::kernel("creating the port relay", e))?;
-        let dns = crate::dns::Dns::new().map_err(|e| Error::kernel("creating the name server", e))?;
+        let dns = Dns::new().map_err(|e| Error::kernel("creating the name server", e))?;
         let state = State { ports: Ports::new(), published: HashMap::new(), bridges: HashMap::new() };
         let net = Net { config, db, relay, state: Mutex::new(state), dns };
         net.make_predefined()?;
@@ -166,18 +167,36 @@ impl Net {
     /// # Errors
     /// [`Error::Kernel`].
     pub fn detach(&self, state: &EndpointState) -> Result<()> {
-        self.dns.names().remove(state);
+        self.forget_names(state);
         if state.veth.is_empty() { Ok(()) } else { bridge::remove_link(&state.veth) }
     }
 
-    /// Takes an endpoint's names out of DNS at once; [`Net::detach`] does so too.
+    /// Takes an endpoint's names out of DNS at once, and with a container's last endpoint ends its server;
+    /// [`Net::detach`] does so too.
     pub fn forget_names(&self, state: &EndpointState) {
-        self.dns.names().remove(state);
+        if self.dns.names().remove(state) {
+            self.dns.stop(&state.container_id);
+        }
+    }
+
+    /// Starts a container's name server at 127.0.0.11, or replaces it. To be called after the first
+    /// [`Net::attach`] to a network with DNS ([`NetworkRecord::has_dns`]), and again after [`Net::restore`]. It
+    /// ends with the container's last endpoint.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`].
+    pub fn serve_dns(&self, container_id: &str, netns: BorrowedFd<'_>, config: DnsConfig) -> Result<()> {
+        let served = self.dns.serve(container_id, netns, config);
+        served.map_err(|e| Error::kernel("starting the container's name server", e))
+    }
+
+    /// Whether a container has a name server.
+    pub fn serves_dns(&self, container_id: &str) -> bool {
+        self.dns.serves(container_id)
     }
 
     /// Replaces the names an endpoint is known by, after a rename.
     pub fn rename(&self, state: &mut EndpointState, container_name: &str, names: Vec<String>) {
-        self.dns.names().remove(state);
         container_name.clone_into(&mut state.container_name);
         if !state.names.is_empty() {
             state.names = names;

@@ -110,14 +110,6 @@ impl Attributes<'_> {
         self.pad();
     }
 
-    pub(crate) fn u8(&mut self, kind: u16, value: u8) {
-        self.bytes(kind, &[value]);
-    }
-
-    pub(crate) fn u16(&mut self, kind: u16, value: u16) {
-        self.bytes(kind, &value.to_be_bytes());
-    }
-
     pub(crate) fn u32(&mut self, kind: u16, value: u32) {
         self.bytes(kind, &value.to_be_bytes());
     }
