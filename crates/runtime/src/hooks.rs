@@ -53,6 +53,8 @@ pub(crate) enum Point {
     StartContainer,
     /// On the host, after the program was started.
     Poststart,
+    /// On the host, after the container was deleted.
+    Poststop,
 }
 
 fn list(hooks: &Hooks, point: Point) -> Vec<&Hook> {
@@ -64,6 +66,7 @@ fn list(hooks: &Hooks, point: Point) -> Vec<&Hook> {
         Point::CreateContainer => [hooks.create_container(), &None],
         Point::StartContainer => [hooks.start_container(), &None],
         Point::Poststart => [hooks.poststart(), &None],
+        Point::Poststop => [hooks.poststop(), &None],
     };
     lists.into_iter().flatten().flatten().collect()
 }
@@ -82,6 +85,7 @@ pub(crate) fn run(spec: &Spec, point: Point, state: &HookState) -> Result<()> {
             Point::CreateContainer => "createContainer",
             Point::StartContainer => "startContainer",
             Point::Poststart => "poststart",
+            Point::Poststop => "poststop",
         };
         run_one(hook, state)
             .map_err(|error| Error::setup(format!("error running {name} hook #{index}: {error}")))?;

@@ -12,10 +12,12 @@
 //! - `cgroup`: control groups of both versions
 //! - [`seccomp`]: profiles and their compiler
 //! - `hooks`, `sysctl`: programs and kernel parameters of the specification
+//! - `spec`, `state`, [`cli`]: bundles and the command line in runc's form
 
 mod capabilities;
 mod cgroup;
 mod channel;
+pub mod cli;
 mod container;
 mod devices;
 mod error;
@@ -34,6 +36,8 @@ pub mod seccomp;
 
 mod seccomp_agent;
 mod spawn;
+mod spec;
+mod state;
 mod sysctl;
 mod terminal;
 mod tuning;
@@ -47,6 +51,7 @@ pub use error::{Error, FailureKind, Result};
 pub use exec::{ExecArgs, exec};
 pub use hooks::HookState;
 pub use rootfs::RootFs;
+pub use spec::default_spec;
 
 /// The version of the runtime specification this runtime implements.
 pub const OCI_VERSION: &str = "1.2.1";

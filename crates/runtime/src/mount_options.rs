@@ -65,6 +65,37 @@ const PROPAGATIONS: &[(&str, u64)] = &[
 const SUPER_FLAGS: &[&str] =
     &["sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "silent", "loud", "iversion"];
 
+/// The names of all options that are not left to the file system.
+pub(crate) fn known() -> Vec<&'static str> {
+    let mut names = vec!["bind", "rbind", "idmap", "ridmap", "defaults", "remount"];
+    names.extend(ATTRIBUTES.iter().map(|(name, ..)| *name));
+    names.extend([
+        "private",
+        "rprivate",
+        "shared",
+        "rshared",
+        "slave",
+        "rslave",
+        "unbindable",
+        "runbindable",
+    ]);
+    names.extend([
+        "rro",
+        "rrw",
+        "rnosuid",
+        "rsuid",
+        "rnodev",
+        "rdev",
+        "rnoexec",
+        "rexec",
+        "rnosymfollow",
+        "rsymfollow",
+    ]);
+    names.extend(SUPER_FLAGS);
+    names.sort_unstable();
+    names
+}
+
 impl MountOptions {
     /// Sorts the options; fails on combinations that mean nothing.
     pub(crate) fn parse<S: AsRef<str>>(options: &[S]) -> Result<Self> {

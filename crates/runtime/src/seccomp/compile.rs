@@ -550,10 +550,12 @@ mod tests {
 
     #[test]
     fn filters_beyond_the_kernels_limit_are_refused() {
-        let names: Vec<&str> = SYSCALLS.iter().map(|(name, _)| *name).collect();
-        let json = serde_json::json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"],
-            "syscalls": [{"names": names, "action": "SCMP_ACT_LOG",
-                "args": [{"index": 0, "value": 5, "op": "SCMP_CMP_LT"}, {"index": 5, "value": 7, "op": "SCMP_CMP_GE"}]}]});
+        let rule = |(index, (name, _)): (usize, &(&str, [i16; 4]))| {
+            serde_json::json!({"names": [name], "action": "SCMP_ACT_LOG", "args": [
+                {"index": 0, "value": index, "op": "SCMP_CMP_LT"}, {"index": 5, "value": 7, "op": "SCMP_CMP_GE"}]})
+        };
+        let rules: Vec<_> = SYSCALLS.iter().enumerate().map(rule).collect();
+        let json = serde_json::json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules});
         assert!(compile(&serde_json::from_value(json).unwrap()).is_err());
     }
 
