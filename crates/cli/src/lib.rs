@@ -21,6 +21,7 @@ mod help;
 mod matches;
 mod parse;
 mod print;
+mod render;
 mod stdio;
 mod terminal;
 mod value;

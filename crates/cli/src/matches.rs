@@ -1,5 +1,7 @@
 //! What the parser found on the command line, read back by flag name.
 
+use wharf_api::Filters;
+
 use crate::{flag::Flag, value};
 
 /// The flags and arguments given to one command.
@@ -99,5 +101,16 @@ impl Matches {
         } else {
             values.cloned().collect()
         }
+    }
+
+    /// The values of `--filter`.
+    pub(crate) fn filters(&self) -> Filters {
+        let mut filters = Filters::default();
+        for text in self.list("filter") {
+            if let Some((key, value)) = text.split_once('=') {
+                filters.add(key.trim().to_lowercase(), value.trim());
+            }
+        }
+        filters
     }
 }

@@ -20,9 +20,9 @@ pub(crate) fn field(receiver: &Value, name: &str, args: &[Value], strict: bool) 
                 Err(format!("wrong number of args for {name}: want {want} got {}", args.len()))
             }
         },
-        Value::Struct(data) => match data.fields.iter().find(|(n, _)| n == name) {
+        Value::Struct(data) => match data.get(name) {
             Some(_) if !args.is_empty() => arguments("has arguments but cannot be invoked as function"),
-            Some((_, value)) => Ok(value.clone()),
+            Some(value) => Ok(value.clone()),
             None => Err(data.type_name.map_or_else(no_entry, |type_name| unknown(name, type_name))),
         },
         Value::Map(_) | Value::Nil(Nil::Map) if !args.is_empty() => {

@@ -100,7 +100,7 @@ pub(crate) fn call(name: &str, args: &[Value], header: bool) -> Result<Value, St
         "le" => Value::Bool(compare::order(&args[0], &args[1])? != Ordering::Greater),
         "gt" => Value::Bool(compare::order(&args[0], &args[1])? == Ordering::Greater),
         "ge" => Value::Bool(compare::order(&args[0], &args[1])? != Ordering::Less),
-        "json" => Value::text(args[0].to_json().to_string()),
+        "json" => Value::text(json(&args[0])),
         "split" => split(text(0), text(1)),
         "join" => Value::text(join(&args[0], text(1))),
         "title" => Value::text(title(text(0))),
@@ -110,6 +110,15 @@ pub(crate) fn call(name: &str, args: &[Value], header: bool) -> Result<Value, St
         "truncate" => Value::text(truncate(text(0), number(1))),
         other => return Err(format!("{other} cannot be called here")),
     })
+}
+
+fn json(value: &Value) -> String {
+    let text = value.to_json().to_string();
+    match value {
+        // compat: objects marshal themselves, and Go's default then escapes for HTML.
+        Value::Object(_) => text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"),
+        _ => text,
+    }
 }
 
 fn print_args(args: &[Value]) -> String {
@@ -156,8 +165,7 @@ fn index(args: &[Value]) -> Result<Value, String> {
             Value::Nil(_) => return Err("index of nil pointer".to_owned()),
             // A document without type information stands for a map.
             Value::Struct(data) if data.type_name.is_none() => {
-                let name = map_key(key)?;
-                data.fields.iter().find(|(n, _)| n == name).map_or(Value::None, |(_, v)| v.clone())
+                data.get(map_key(key)?).cloned().unwrap_or_default()
             }
             other => return Err(format!("can't index item of type {}", other.type_name())),
         };

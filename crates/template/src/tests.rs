@@ -8,6 +8,7 @@ fn volume() -> Value {
     let field = |name: &str, value: Value| (name.to_owned(), value);
     Value::Struct(Arc::new(Struct {
         type_name: Some("volume.Volume"),
+        omitted: Vec::new(),
         fields: vec![
             field("CreatedAt", Value::text("2026-11-23T20:59:32Z")),
             field("Driver", Value::text("local")),

@@ -59,6 +59,15 @@ pub struct Struct {
     pub type_name: Option<&'static str>,
     /// The fields.
     pub fields: Vec<(String, Value)>,
+    /// Fields that are empty and that `json` leaves out.
+    pub omitted: Vec<(String, Value)>,
+}
+
+impl Struct {
+    /// The field of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().chain(&self.omitted).find(|(n, _)| n == name).map(|(_, value)| value)
+    }
 }
 
 /// Data with methods.
@@ -116,8 +125,7 @@ impl Value {
                 Json::Object(map.entries.iter().map(|(k, v)| (k.clone(), v.to_json())).collect())
             }
             Self::Struct(data) => {
-                let kept = data.fields.iter().filter(|(_, value)| !matches!(value, Self::None));
-                Json::Object(kept.map(|(k, v)| (k.clone(), v.to_json())).collect())
+                Json::Object(data.fields.iter().map(|(k, v)| (k.clone(), v.to_json())).collect())
             }
             Self::Object(object) => object.json(),
         }

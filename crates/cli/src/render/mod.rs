@@ -1,0 +1,19 @@
+//! Text for people: tables, units, templates over rows, progress.
+
+mod format;
+mod ports;
+mod progress;
+mod row;
+mod table;
+mod text;
+mod units;
+
+pub(crate) use self::{
+    format::{Format, json_line, template},
+    ports::ports,
+    progress::Display,
+    row::Row,
+    table::table,
+    text::{ellipsis, go_time, label_list, truncate_id},
+    units::{age, bytes_size, human_duration, human_size, human_size_3},
+};
