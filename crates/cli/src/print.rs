@@ -26,6 +26,12 @@ pub(crate) fn warn(text: &str) {
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.write_all(b"\n"));
 }
 
+/// Writes all of `text` to standard error.
+pub(crate) fn err(text: &str) {
+    // Nobody is left to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 fn end_if_failed(result: io::Result<()>) {
     if let Err(error) = result {
         if error.kind() != io::ErrorKind::BrokenPipe {

@@ -79,19 +79,6 @@ fn parse(source: &str) -> Result<Template> {
     Template::parse(source).map_err(|error| Error::message(format!("template parsing error: {error}")))
 }
 
-/// The template of a command that shows one document: `json`, or the text itself.
-///
-/// # Errors
-/// The template is malformed.
-pub(crate) fn template(source: &str) -> wharf_template::Result<Template> {
-    Template::parse(if source == "json" { "{{json .}}" } else { source })
-}
-
-/// A document on one line, as Go writes it.
-pub(crate) fn json_line(document: &impl serde::Serialize) -> String {
-    serde_json::to_string(document).unwrap_or_default()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -9,11 +9,11 @@ mod text;
 mod units;
 
 pub(crate) use self::{
-    format::{Format, json_line, template},
+    format::Format,
     ports::ports,
     progress::Display,
     row::Row,
     table::table,
-    text::{ellipsis, go_time, label_list, truncate_id},
-    units::{age, bytes_size, human_duration, human_size, human_size_3},
+    text::{ellipsis, go_time, go_time_nano, label_list, truncate_id},
+    units::{age, bytes_size, human_size, human_size_3},
 };

@@ -20,8 +20,21 @@ pub(crate) struct Display {
 impl Display {
     /// For standard output.
     pub(crate) fn stdout() -> Self {
-        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
-        let columns = crate::print::is_terminal().then(|| size.map_or(200, |s| usize::from(s.ws_col)));
+        Self::new(std::io::stdout())
+    }
+
+    /// For standard error.
+    pub(crate) fn stderr() -> Self {
+        Self::new(std::io::stderr())
+    }
+
+    /// For anything but a terminal.
+    pub(crate) fn plain() -> Self {
+        Self { columns: None, lines: HashMap::new() }
+    }
+
+    fn new(stream: impl std::os::fd::AsFd) -> Self {
+        let columns = rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
         Self { columns, lines: HashMap::new() }
     }
 
@@ -35,7 +48,7 @@ impl Display {
             return Ok(out);
         }
         let Some(columns) = self.columns else {
-            self.plain(message, &mut out)?;
+            self.without_measures(message, &mut out)?;
             return Ok(out);
         };
         let mut up = 0;
@@ -61,7 +74,7 @@ impl Display {
         Ok(out)
     }
 
-    fn plain(&self, message: &Progress, out: &mut String) -> Result<()> {
+    fn without_measures(&self, message: &Progress, out: &mut String) -> Result<()> {
         fail_if_error(message)?;
         if message.detail.as_ref().is_some_and(|d| !bar(d, 200).is_empty()) {
             return Ok(());
@@ -177,7 +190,7 @@ mod tests {
                 "latest: Pulling from library/x\n",
                 "\n\u{1b}[1A\u{1b}[2K\raaaa: Pulling fs layer \r\u{1b}[1B",
                 "\n\u{1b}[1A\u{1b}[2K\rbbbb: Pulling fs layer \r\u{1b}[1B",
-                "\u{1b}[2A\u{1b}[2K\raaaa: Downloading [=========================>                         ]   512kB/1.024MB\r\u{1b}[2B",
+                "\u{1b}[2A\u{1b}[2K\raaaa: Downloading [=========================>                         ]    512kB/1.024MB\r\u{1b}[2B",
                 "\u{1b}[1A\u{1b}[2K\rbbbb: Downloading      10B\r\u{1b}[1B",
                 "\u{1b}[2A\u{1b}[2K\raaaa: Pull complete \r\u{1b}[2B",
                 "Digest: sha256:1\n",

@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn columns_fit_their_widest_cell() {
         expect![[r#"
-            ID        NAME        LAST
-            1         something   x
+            ID             NAME        LAST
+            1              something   x
             123456789012   é
             alone
             1         something else   x

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, Zoned, fmt::strtime, tz::TimeZone};
+use jiff::{Timestamp, ZonedDateTime, fmt::strtime, tz::TimeZone};
 
 /// The first twelve digits of an id, without its algorithm.
 pub(crate) fn truncate_id(id: &str) -> &str {
@@ -28,8 +28,17 @@ pub(crate) fn label_list(labels: &BTreeMap<String, String>) -> String {
 
 /// A moment in seconds since the epoch in local time, as Go prints it: `2026-11-23 21:04:41 +0000 UTC`.
 pub(crate) fn go_time(epoch: i64) -> String {
-    let at = Zoned::new(Timestamp::from_second(epoch).unwrap_or_default(), TimeZone::system());
+    let at = ZonedDateTime::new(Timestamp::from_second(epoch).unwrap_or_default(), TimeZone::system());
     strtime::format("%Y-%m-%d %H:%M:%S %z %Z", &at).unwrap_or_default()
+}
+
+/// As [`go_time`], with as many digits of the second as there are.
+pub(crate) fn go_time_nano(at: Timestamp) -> String {
+    let nanos = format!(".{:09}", at.subsec_nanosecond());
+    let fraction = nanos.trim_end_matches('0').trim_end_matches('.');
+    let zoned = ZonedDateTime::new(at, TimeZone::system());
+    let zone = strtime::format("%z %Z", &zoned).unwrap_or_default();
+    format!("{}{fraction} {zone}", strtime::format("%Y-%m-%d %H:%M:%S", &zoned).unwrap_or_default())
 }
 
 #[cfg(test)]

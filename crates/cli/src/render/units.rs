@@ -109,13 +109,14 @@ mod tests {
             (1_982_326.0, "1.982MB"),
             (5_949_000.0, "5.949MB"),
             (123_456.0, "123.5kB"),
-            (999_999.0, "1e+03kB"),
+            (999_999.0, "1000kB"),
             (12_345_678_901.0, "12.35GB"),
         ] {
             assert_eq!(human_size(bytes), want);
         }
         assert_eq!(human_size_3(1_982_326.0), "1.98MB");
         assert_eq!(human_size_3(117_000_000.0), "117MB");
+        assert_eq!(human_size_3(999_999.0), "1e+03kB");
         assert_eq!(bytes_size(344_064.0), "336KiB");
         assert_eq!(bytes_size(67_108_864.0), "64MiB");
         assert_eq!(bytes_size(25_275_000_000.0), "23.54GiB");

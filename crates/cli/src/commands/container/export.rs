@@ -1,8 +1,10 @@
 //! `container export`.
 
 use crate::{
+    Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::Flag,
+    output,
 };
 
 static FLAGS: &[Flag] = &[Flag::string("output", "Write to a file, instead of STDOUT").short('o')];
@@ -12,4 +14,15 @@ pub(crate) const COMMAND: Command =
     Command::new("export", "[OPTIONS] CONTAINER", "Export a container's filesystem as a tar archive")
         .aliases(&["container export", "export"])
         .args(Args::Exact(1))
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let path = m.str("output");
+    output::check(path).map_err(|error| Error::message(format!("failed to export container: {error}")))?;
+    let client = cli.client()?;
+    cli.block_on(async {
+        let archive = client.container_export(m.arg(0)).await?;
+        output::write(archive, path).await
+    })
+}

@@ -1,8 +1,10 @@
 //! `image inspect`.
 
 use crate::{
+    Cli, Matches, Result,
     command::{Args, Command},
     flag::{Flag, INSPECT_FORMAT_HELP},
+    inspect::{self, Kind},
 };
 
 static FLAGS: &[Flag] = &[
@@ -20,4 +22,9 @@ pub(crate) const COMMAND: Command = Command::new(
     "Display detailed information on one or more images",
 )
 .args(Args::Min(1))
-.flags(FLAGS);
+.flags(FLAGS)
+.run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    inspect::run(cli, Kind::Image, m.args(), m.str("format"), false)
+}

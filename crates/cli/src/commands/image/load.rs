@@ -1,13 +1,14 @@
 //! `image load`.
 
-use crate::{command::Command, flag::Flag};
+use crate::{Cli, Error, Matches, Result, command::Command, flag::Flag, output, print, progress};
 
 static FLAGS: &[Flag] = &[
     Flag::string("input", "Read from tar archive file, instead of STDIN").short('i'),
     Flag::string(
         "platform",
         "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
-    ),
+    )
+    .unsupported(),
     Flag::bool("quiet", "Suppress the load output").short('q'),
 ];
 
@@ -15,4 +16,18 @@ static FLAGS: &[Flag] = &[
 pub(crate) const COMMAND: Command =
     Command::new("load", "[OPTIONS]", "Load an image from a tar archive or STDIN")
         .aliases(&["image load", "load"])
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let input = m.str("input");
+    if input.is_empty() && std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        return Err(Error::message("requested load from stdin, but stdin is empty"));
+    }
+    let quiet = m.bool("quiet") || !print::is_terminal();
+    cli.block_on(async {
+        let archive = output::open(input).await?;
+        let messages = cli.client()?.image_load(quiet, archive).await?;
+        progress::show(messages).await
+    })
+}

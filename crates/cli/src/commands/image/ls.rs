@@ -1,8 +1,13 @@
 //! `image ls`.
 
+use wharf_api::image::Summary;
+
 use crate::{
+    Cli, Matches, Result,
     command::{Args, Command},
     flag::{FORMAT_HELP, Flag},
+    print,
+    render::{self, Format, Row},
 };
 
 static FLAGS: &[Flag] = &[
@@ -12,7 +17,7 @@ static FLAGS: &[Flag] = &[
     Flag::string("format", FORMAT_HELP),
     Flag::bool("no-trunc", "Don't truncate output"),
     Flag::bool("quiet", "Only show image IDs").short('q'),
-    Flag::bool("tree", "List multi-platform images as a tree (EXPERIMENTAL)"),
+    Flag::bool("tree", "List multi-platform images as a tree (EXPERIMENTAL)").unsupported(),
 ];
 
 /// The definition.
@@ -20,4 +25,137 @@ pub(crate) const COMMAND: Command = Command::new("ls", "[OPTIONS] [REPOSITORY[:T
     .other_names(&["list"])
     .aliases(&["image ls", "image list", "images"])
     .args(Args::Max(1))
-    .flags(FLAGS);
+    .flags(FLAGS)
+    .run(run);
+
+const HEADINGS: &[(&str, &str)] = &[
+    ("ID", "IMAGE ID"),
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("Digest", "DIGEST"),
+    ("CreatedSince", "CREATED"),
+    ("CreatedAt", "CREATED AT"),
+    ("Size", "SIZE"),
+    ("Containers", "CONTAINERS"),
+    ("VirtualSize", "SIZE"),
+    ("SharedSize", "SHARED SIZE"),
+    ("UniqueSize", "UNIQUE SIZE"),
+];
+
+const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const TABLE_WITH_DIGESTS: &str =
+    "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let (given, quiet, digests) = (m.str("format"), m.bool("quiet"), m.bool("digests"));
+    let config = crate::config::ConfigFile::load(cli.config_dir());
+    let given = if given.is_empty() && !quiet { config.text("imagesFormat") } else { given };
+    if quiet && !matches!(given, "" | "table") {
+        print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
+    }
+    let format = match quiet {
+        true => Format::quiet(),
+        false => Format::new(given, if digests { TABLE_WITH_DIGESTS } else { TABLE }),
+    };
+    let mut filters = m.filters();
+    if !m.arg(0).is_empty() {
+        filters.add("reference", m.arg(0));
+    }
+    let client = cli.client()?;
+    let images: Vec<Summary> =
+        cli.block_on(async { Ok(client.image_list(m.bool("all"), &filters).await?) })?;
+    let by_digest = digests || given.contains(".Digest") || given == "json";
+    let truncate = !m.bool("no-trunc");
+    let mut rows = Vec::new();
+    for image in &images {
+        for name in names(image, by_digest) {
+            rows.push(row(image, name, truncate));
+        }
+    }
+    format.print(HEADINGS, rows)
+}
+
+/// A repository, a tag and a digest; what is missing reads `<none>`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    repository: String,
+    tag: String,
+    digest: String,
+}
+
+/// One line for each tag of an image, and one for each repository where it has only a digest.
+pub(crate) fn names(image: &Summary, by_digest: bool) -> Vec<Name> {
+    const NONE: &str = "<none>";
+    let name = |repository: &str, tag: &str, digest: &str| Name {
+        repository: repository.to_owned(),
+        tag: tag.to_owned(),
+        digest: digest.to_owned(),
+    };
+    let tags: Vec<_> = image.repo_tags.iter().flatten().filter_map(|t| t.rsplit_once(':')).collect();
+    let digests: Vec<_> = image.repo_digests.iter().flatten().filter_map(|d| d.split_once('@')).collect();
+    if tags.iter().all(|(repository, _)| *repository == NONE) && digests.is_empty() {
+        return vec![name(NONE, NONE, NONE)];
+    }
+    let mut names = Vec::new();
+    for (repository, tag) in &tags {
+        let own: Vec<_> =
+            digests.iter().filter(|(r, _)| r == repository).map(|(_, digest)| *digest).collect();
+        if !by_digest || own.is_empty() {
+            names.push(name(repository, tag, NONE));
+            continue;
+        }
+        names.extend(own.into_iter().map(|digest| name(repository, tag, digest)));
+    }
+    for (repository, digest) in digests {
+        if !tags.iter().any(|(r, _)| *r == repository) {
+            let shown = if by_digest { digest } else { NONE };
+            let line = name(repository, NONE, shown);
+            if !names.contains(&line) {
+                names.push(line);
+            }
+        }
+    }
+    names
+}
+
+/// An image under one of its names as templates see it.
+pub(crate) fn row(image: &Summary, name: Name, truncate: bool) -> Row {
+    let size = |bytes: i64| if bytes == -1 { "N/A".to_owned() } else { render::human_size(bytes as f64) };
+    let unique = if image.shared_size == -1 { -1 } else { image.size - image.shared_size };
+    let containers = if image.containers == -1 { "N/A".to_owned() } else { image.containers.to_string() };
+    let id = if truncate { render::truncate_id(&image.id) } else { &image.id };
+    Row::new("*formatter.imageContext")
+        .with("ID", id)
+        .with("Repository", name.repository)
+        .with("Tag", name.tag)
+        .with("Digest", name.digest)
+        .with("CreatedSince", render::age(image.created))
+        .with("CreatedAt", render::go_time(image.created))
+        .with("Size", render::human_size_3(image.size as f64))
+        .with("Containers", containers)
+        .with("VirtualSize", size(image.size))
+        .with("SharedSize", size(image.shared_size))
+        .with("UniqueSize", size(unique))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(tags: &[&str], digests: &[&str], by_digest: bool) -> Vec<String> {
+        let texts = |list: &[&str]| Some(list.iter().map(|t| (*t).to_owned()).collect());
+        let image = Summary { repo_tags: texts(tags), repo_digests: texts(digests), ..Summary::default() };
+        let shown = |n: Name| format!("{} {} {}", n.repository, n.tag, n.digest);
+        names(&image, by_digest).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_line_for_each_name() {
+        assert_eq!(lines(&[], &[], false), ["<none> <none> <none>"]);
+        assert_eq!(lines(&["h:5000/a:1", "b:2"], &[], false), ["h:5000/a 1 <none>", "b 2 <none>"]);
+        assert_eq!(lines(&["a:1"], &["a@sha256:0"], false), ["a 1 <none>"]);
+        assert_eq!(lines(&["a:1"], &["a@sha256:0"], true), ["a 1 sha256:0"]);
+        assert_eq!(lines(&["a:1"], &["b@sha256:0"], false), ["a 1 <none>", "b <none> <none>"]);
+        assert_eq!(lines(&[], &["b@sha256:0"], true), ["b <none> sha256:0"]);
+    }
+}

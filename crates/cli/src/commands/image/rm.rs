@@ -1,8 +1,12 @@
 //! `image rm`.
 
+use wharf_api::image::DeleteItem;
+
 use crate::{
+    Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::Flag,
+    print,
 };
 
 static FLAGS: &[Flag] = &[
@@ -20,4 +24,36 @@ pub(crate) const COMMAND: Command =
         .other_names(&["remove"])
         .aliases(&["image rm", "image remove", "rmi"])
         .args(Args::Min(1))
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let (force, keep_parents) = (m.bool("force"), m.bool("no-prune"));
+    let client = cli.client()?;
+    cli.block_on(async {
+        let (mut errors, mut only_missing) = (Vec::new(), true);
+        for name in m.args() {
+            match client.image_remove::<Vec<DeleteItem>>(name, force, keep_parents).await {
+                Ok(items) => items.iter().for_each(report),
+                Err(error) => {
+                    let error = Error::from(error);
+                    only_missing &= error.is_not_found();
+                    errors.push(error);
+                }
+            }
+        }
+        // compat: with --force an image that is gone already is reported, but no failure.
+        if force && only_missing {
+            errors.drain(..).for_each(|error| print::warn(&error.to_string()));
+        }
+        Error::join(errors)
+    })
+}
+
+fn report(item: &DeleteItem) {
+    if item.deleted.is_empty() {
+        print::line(&format!("Untagged: {}", item.untagged));
+    } else {
+        print::line(&format!("Deleted: {}", item.deleted));
+    }
+}

@@ -1,8 +1,10 @@
 //! `image save`.
 
 use crate::{
+    Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::Flag,
+    output,
 };
 
 static FLAGS: &[Flag] = &[
@@ -10,7 +12,8 @@ static FLAGS: &[Flag] = &[
     Flag::string(
         "platform",
         "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
-    ),
+    )
+    .unsupported(),
 ];
 
 /// The definition.
@@ -21,4 +24,15 @@ pub(crate) const COMMAND: Command = Command::new(
 )
 .aliases(&["image save", "save"])
 .args(Args::Min(1))
-.flags(FLAGS);
+.flags(FLAGS)
+.run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let path = m.str("output");
+    output::check(path).map_err(|error| Error::message(format!("failed to save image: {error}")))?;
+    let client = cli.client()?;
+    cli.block_on(async {
+        let archive = client.image_save(m.args()).await?;
+        output::write(archive, path).await
+    })
+}

@@ -1,6 +1,11 @@
 //! `network connect`.
 
+use std::collections::BTreeMap;
+
+use wharf_api::network::{ConnectRequest, EndpointIpamConfig, EndpointSettings};
+
 use crate::{
+    Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::Flag,
 };
@@ -22,4 +27,30 @@ static FLAGS: &[Flag] = &[
 pub(crate) const COMMAND: Command =
     Command::new("connect", "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network")
         .args(Args::Exact(2))
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let mut options = BTreeMap::new();
+    for option in m.list("driver-opt") {
+        let (key, value) = option
+            .split_once('=')
+            .ok_or_else(|| Error::message("invalid key/value pair format in driver options"))?;
+        options.insert(key.trim().to_owned(), value.trim().to_owned());
+    }
+    let endpoint = EndpointSettings {
+        ipam_config: Some(EndpointIpamConfig {
+            ipv4_address: m.str("ip").to_owned(),
+            ipv6_address: m.str("ip6").to_owned(),
+            link_local_ips: m.list("link-local-ip"),
+        }),
+        links: Some(m.list("link")).filter(|links| !links.is_empty()),
+        aliases: Some(m.list("alias")).filter(|aliases| !aliases.is_empty()),
+        driver_opts: Some(options).filter(|options| !options.is_empty()),
+        gw_priority: m.int("gw-priority"),
+        ..EndpointSettings::default()
+    };
+    let request = ConnectRequest { container: m.arg(1).to_owned(), endpoint_config: Some(endpoint) };
+    let client = cli.client()?;
+    cli.block_on(async { Ok(client.network_connect(m.arg(0), &request).await?) })
+}

@@ -1,6 +1,9 @@
 //! `network disconnect`.
 
+use wharf_api::network::DisconnectRequest;
+
 use crate::{
+    Cli, Matches, Result,
     command::{Args, Command},
     flag::Flag,
 };
@@ -11,4 +14,11 @@ static FLAGS: &[Flag] = &[Flag::bool("force", "Force the container to disconnect
 pub(crate) const COMMAND: Command =
     Command::new("disconnect", "[OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network")
         .args(Args::Exact(2))
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let request = DisconnectRequest { container: m.arg(1).to_owned(), force: m.bool("force") };
+    let client = cli.client()?;
+    cli.block_on(async { Ok(client.network_disconnect(m.arg(0), &request).await?) })
+}

@@ -1,8 +1,10 @@
 //! `network inspect`.
 
 use crate::{
+    Cli, Matches, Result,
     command::{Args, Command},
     flag::{Flag, INSPECT_FORMAT_HELP},
+    inspect::{self, Kind},
 };
 
 static FLAGS: &[Flag] = &[
@@ -17,4 +19,9 @@ pub(crate) const COMMAND: Command = Command::new(
     "Display detailed information on one or more networks",
 )
 .args(Args::Min(1))
-.flags(FLAGS);
+.flags(FLAGS)
+.run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    inspect::run(cli, Kind::Network, m.args(), m.str("format"), false)
+}

@@ -1,8 +1,13 @@
 //! `network ls`.
 
+use wharf_api::network::Network;
+
 use crate::{
+    Cli, Matches, Result,
     command::Command,
     flag::{FORMAT_HELP, Flag},
+    print,
+    render::{self, Format, Row},
 };
 
 static FLAGS: &[Flag] = &[
@@ -16,4 +21,77 @@ static FLAGS: &[Flag] = &[
 pub(crate) const COMMAND: Command = Command::new("ls", "[OPTIONS]", "List networks")
     .other_names(&["list"])
     .aliases(&["network ls", "network list"])
-    .flags(FLAGS);
+    .flags(FLAGS)
+    .run(run);
+
+const HEADINGS: &[(&str, &str)] = &[
+    ("ID", "NETWORK ID"),
+    ("Name", "NAME"),
+    ("Driver", "DRIVER"),
+    ("Scope", "SCOPE"),
+    ("IPv4", "IPV4"),
+    ("IPv6", "IPV6"),
+    ("Internal", "INTERNAL"),
+    ("Labels", "LABELS"),
+    ("CreatedAt", "CREATED AT"),
+];
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let (given, quiet) = (m.str("format"), m.bool("quiet"));
+    let config = crate::config::ConfigFile::load(cli.config_dir());
+    let given = if given.is_empty() && !quiet { config.text("networksFormat") } else { given };
+    if quiet && !matches!(given, "" | "table") {
+        print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
+    }
+    let format = match quiet {
+        true => Format::quiet(),
+        false => Format::new(given, "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"),
+    };
+    let client = cli.client()?;
+    let mut networks: Vec<Network> = cli.block_on(async { Ok(client.network_list(&m.filters()).await?) })?;
+    networks.sort_by_key(|network| natural(&network.name));
+    let truncate = !m.bool("no-trunc");
+    format.print(HEADINGS, networks.into_iter().map(|network| row(network, truncate)))
+}
+
+/// A name cut into texts and numbers, so that `net10` comes after `net9`.
+pub(crate) fn natural(name: &str) -> Vec<(String, u64)> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (head, tail) = rest.split_at(text);
+        let number = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        let (digits, tail) = tail.split_at(number);
+        parts.push((head.to_owned(), digits.parse().unwrap_or(0)));
+        rest = tail;
+    }
+    parts
+}
+
+fn row(network: Network, truncate: bool) -> Row {
+    let id = if truncate { render::truncate_id(&network.id).to_owned() } else { network.id };
+    let created: Option<jiff::Timestamp> = network.created.parse().ok();
+    Row::new("*network.networkContext")
+        .with("ID", id)
+        .with("Name", network.name)
+        .with("Driver", network.driver)
+        .with("Scope", network.scope)
+        .with("IPv4", network.enable_ipv4.to_string())
+        .with("IPv6", network.enable_ipv6.to_string())
+        .with("Internal", network.internal.to_string())
+        .with("CreatedAt", created.map_or(network.created, render::go_time_nano))
+        .labels(network.labels.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn numbers_in_names_count() {
+        let mut names = ["net10", "net9", "a", "net9b", "net"];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["a", "net", "net9", "net9b", "net10"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! `volume rm`.
 
 use crate::{
+    Cli, Matches, Result,
     command::{Args, Command},
     flag::Flag,
 };
@@ -16,4 +17,13 @@ pub(crate) const COMMAND: Command = Command::new(
 .other_names(&["remove"])
 .aliases(&["volume rm", "volume remove"])
 .args(Args::Min(1))
-.flags(FLAGS);
+.flags(FLAGS)
+.run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let force = m.bool("force");
+    cli.each(m.args(), |client, name| async move {
+        client.volume_remove(&name, force).await?;
+        Ok(name)
+    })
+}

@@ -35,6 +35,7 @@ pub(super) use self::variables::variables;
 pub(crate) use self::{
     checks::env,
     flags::{CREATE, CREATE_FLAGS},
+    host_config::restart_policy,
 };
 use crate::Matches;
 

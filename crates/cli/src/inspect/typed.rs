@@ -1,0 +1,209 @@
+//! Documents with the types that Go gives them: templates tell structs from maps, and a nil list from a nil map.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use wharf_template::{Map, Nil, Struct, Value};
+
+/// What an object is in Go.
+enum Shape {
+    Struct,
+    /// A map, whose missing elements read as this.
+    Map(Value),
+}
+
+/// Fields that are maps, wherever they stand.
+fn shape(key: &str) -> Shape {
+    match key {
+        "Annotations" | "AuxiliaryAddresses" | "Data" | "DriverOpts" | "Labels" | "Options"
+        | "StorageOpt" | "Sysctls" | "Tmpfs" => Shape::Map(Value::text("")),
+        "ExposedPorts" | "Volumes" => Shape::Map(Value::Struct(Arc::default())),
+        "PortBindings" | "Ports" => Shape::Map(Value::Nil(Nil::List)),
+        "Containers" | "Networks" | "EndpointsConfig" => Shape::Map(Value::Nil(Nil::Pointer)),
+        _ => Shape::Struct,
+    }
+}
+
+/// Fields that are pointers, and so may be nil.
+const POINTERS: &[&str] = &[
+    "Health",
+    "Healthcheck",
+    "IPAMConfig",
+    "Init",
+    "MemorySwappiness",
+    "OomKillDisable",
+    "PidsLimit",
+    "SizeRootFs",
+    "SizeRw",
+    "StopTimeout",
+    "UsageData",
+];
+
+/// Fields that a document leaves out when they are empty, by a field that tells which document it is.
+const OMITTED: &[(&str, &[(&str, Empty)])] = &[
+    ("OOMKilled", &[("Health", Empty::Pointer)]),
+    ("HostnamePath", &[("SizeRw", Empty::Pointer), ("SizeRootFs", Empty::Pointer)]),
+    (
+        "Tty",
+        &[
+            ("ExposedPorts", Empty::Map),
+            ("Healthcheck", Empty::Pointer),
+            ("MacAddress", Empty::Text),
+            ("NetworkDisabled", Empty::False),
+            ("Shell", Empty::List),
+            ("StopSignal", Empty::Text),
+            ("StopTimeout", Empty::Pointer),
+        ],
+    ),
+    (
+        "NetworkMode",
+        &[
+            ("Annotations", Empty::Map),
+            ("Init", Empty::Pointer),
+            ("Mounts", Empty::List),
+            ("StorageOpt", Empty::Map),
+            ("Sysctls", Empty::Map),
+            ("Tmpfs", Empty::Map),
+        ],
+    ),
+    ("Mountpoint", &[("Status", Empty::Map), ("UsageData", Empty::Pointer)]),
+    ("Subnet", &[("IPRange", Empty::Text), ("Gateway", Empty::Text), ("AuxiliaryAddresses", Empty::Map)]),
+    (
+        "Architecture",
+        &[
+            ("Author", Empty::Text),
+            ("Comment", Empty::Text),
+            ("Container", Empty::Text),
+            ("Descriptor", Empty::Pointer),
+            ("Parent", Empty::Text),
+            ("Variant", Empty::Text),
+        ],
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum Empty {
+    Pointer,
+    List,
+    Map,
+    Text,
+    False,
+}
+
+impl From<Empty> for Value {
+    fn from(empty: Empty) -> Self {
+        match empty {
+            Empty::Pointer => Self::Nil(Nil::Pointer),
+            Empty::List => Self::Nil(Nil::List),
+            Empty::Map => Self::Nil(Nil::Map),
+            Empty::Text => Self::text(""),
+            Empty::False => Self::Bool(false),
+        }
+    }
+}
+
+/// The document as a value for templates.
+pub(crate) fn typed(document: &Json) -> Value {
+    convert("", document)
+}
+
+fn convert(key: &str, json: &Json) -> Value {
+    match json {
+        Json::Null if POINTERS.contains(&key) => Value::Nil(Nil::Pointer),
+        Json::Null => match shape(key) {
+            Shape::Map(_) => Value::Nil(Nil::Map),
+            Shape::Struct => Value::Nil(Nil::List),
+        },
+        Json::Array(items) => Value::list(items.iter().map(|item| convert("", item))),
+        Json::Object(entries) => match shape(key) {
+            Shape::Map(zero) => {
+                let entries = entries.iter().map(|(k, v)| (k.clone(), convert("", v))).collect();
+                Value::Map(Arc::new(Map { entries, zero }))
+            }
+            Shape::Struct => {
+                let fields: Vec<_> = entries.iter().map(|(k, v)| (k.clone(), convert(k, v))).collect();
+                let omitted = OMITTED.iter().filter(|(mark, _)| entries.contains_key(*mark));
+                let omitted = omitted
+                    .flat_map(|(_, names)| names.iter())
+                    .filter(|(name, _)| !entries.contains_key(*name))
+                    .map(|(name, empty)| ((*name).to_owned(), Value::from(*empty)))
+                    .collect();
+                Value::Struct(Arc::new(Struct { type_name: None, fields, omitted }))
+            }
+        },
+        other => Value::from(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use wharf_template::Template;
+
+    fn render(template: &str) -> String {
+        let document = json!({
+            "Id": "9cc2",
+            "State": {"Status": "running", "OOMKilled": false, "Pid": 1867},
+            "ExecIDs": null,
+            "HostnamePath": "/h",
+            "Config": {
+                "Tty": false, "Env": ["A=b", "PATH=/bin"], "Cmd": ["sh", "-c", "exit 3"], "Labels": {"x": "y"},
+                "Entrypoint": null, "Volumes": null
+            },
+            "HostConfig": {"NetworkMode": "bridge", "PidsLimit": null, "Memory": 67108864,
+                "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+                "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "28900"}]}},
+            "NetworkSettings": {
+                "Ports": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "28900"}], "81/tcp": null},
+                "Networks": {"bridge": {"IPAddress": "172.17.0.2", "IPAMConfig": null}}
+            }
+        });
+        match Template::parse(template).and_then(|t| t.render_value(&typed(&document))) {
+            Ok(text) => text,
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn templates_read_documents_as_docker_does() {
+        for (template, want) in [
+            ("{{.State.Status}} {{.State.Pid}}", "running 1867"),
+            (
+                "{{.ExecIDs}} {{.Config.Entrypoint}} {{.Config.Volumes}} {{.Config.Healthcheck}}",
+                "[] [] map[] <nil>",
+            ),
+            ("{{.HostConfig.PidsLimit}} {{.SizeRw}}", "<nil> <nil>"),
+            ("{{.HostConfig.RestartPolicy}}", "{no 0}"),
+            ("{{if .State.Health}}h{{else}}none{{end}}", "none"),
+            ("{{json .State}}", r#"{"Status":"running","OOMKilled":false,"Pid":1867}"#),
+            (
+                "{{.Config.Labels}} {{.Config.Labels.x}} {{.Config.Labels.nope}}|{{index .Config.Labels \"nope\"}}|",
+                "map[x:y] y <no value>||",
+            ),
+            ("{{.HostConfig.PortBindings}}", "map[80/tcp:[{127.0.0.1 28900}]]"),
+            ("{{(index (index .NetworkSettings.Ports \"80/tcp\") 0).HostPort}}", "28900"),
+            (
+                "{{index .NetworkSettings.Ports \"99/tcp\"}} {{index .NetworkSettings.Ports \"81/tcp\"}}",
+                "[] []",
+            ),
+            (
+                "{{range $p, $c := .HostConfig.PortBindings}}{{$p}}={{(index $c 0).HostPort}}{{end}}",
+                "80/tcp=28900",
+            ),
+            (
+                "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}} {{.NetworkSettings.Networks.bridge.IPAddress}}",
+                "172.17.0.2 172.17.0.2",
+            ),
+            ("{{join .Config.Cmd \",\"}} {{.Config.Env | json}}", r#"sh,-c,exit 3 ["A=b","PATH=/bin"]"#),
+            ("{{printf \"%T %T\" .State.Pid .Config.Labels}}", "int map[string]string"),
+            ("{{.Nope}}", r#"template: :1:2: executing "" at <.Nope>: map has no entry for key "Nope""#),
+            (
+                "{{.State.Nope}}",
+                r#"template: :1:8: executing "" at <.State.Nope>: map has no entry for key "Nope""#,
+            ),
+        ] {
+            assert_eq!(render(template), want, "{template}");
+        }
+    }
+}

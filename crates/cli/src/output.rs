@@ -1,0 +1,84 @@
+//! Archives to a file or standard output.
+
+use std::{
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+};
+
+use tokio::io::AsyncWriteExt;
+use wharf_client::ByteStream;
+
+use crate::{Error, Result, error::go_os_error, print};
+
+/// Makes sure that an archive can be written to `path`; empty stands for standard output.
+///
+/// # Errors
+/// The folder is missing, the file is of a wrong kind, or standard output is a terminal.
+pub(crate) fn check(path: &str) -> Result<()> {
+    if path.is_empty() {
+        if print::is_terminal() {
+            return Err(Error::message(
+                "cowardly refusing to save to a terminal. Use the -o flag or redirect",
+            ));
+        }
+        return Ok(());
+    }
+    let dir = parent(path);
+    if let Err(error) = std::fs::metadata(&dir) {
+        let why = go_os_error(&error);
+        return Err(Error::message(format!("invalid output path: stat {}: {why}", dir.display())));
+    }
+    let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
+    let kind = found.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return Ok(());
+    }
+    let what = if kind.is_block_device() || kind.is_char_device() { "a device" } else { "an irregular file" };
+    let quoted = crate::value::quote(path);
+    let text = format!("invalid output path: {quoted} must be a directory or a regular file: got {what}");
+    Err(Error::message(text))
+}
+
+fn parent(path: &str) -> PathBuf {
+    match Path::new(path).parent() {
+        Some(dir) if dir.as_os_str().is_empty() => PathBuf::from("."),
+        Some(dir) => dir.to_owned(),
+        None => PathBuf::from("/"),
+    }
+}
+
+/// Writes an archive; a file appears under its name only when it is complete.
+///
+/// # Errors
+/// The connection breaks or the file cannot be written.
+pub(crate) async fn write(mut archive: ByteStream, path: &str) -> Result<()> {
+    if path.is_empty() {
+        while let Some(chunk) = archive.next().await? {
+            print::out_bytes(&chunk);
+        }
+        return Ok(());
+    }
+    let temporary = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .tempfile_in(parent(path))
+        .map_err(|error| Error::file("open", path, error))?;
+    let mut file = tokio::fs::File::from_std(temporary.as_file().try_clone()?);
+    while let Some(chunk) = archive.next().await? {
+        file.write_all(&chunk).await.map_err(|error| Error::file("write", path, error))?;
+    }
+    file.flush().await.map_err(|error| Error::file("write", path, error))?;
+    temporary.persist(path).map_err(|error| Error::file("rename", path, error.error))?;
+    Ok(())
+}
+
+/// Opens an archive to be sent; `-` or empty stands for standard input.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(crate) async fn open(path: &str) -> Result<wharf_client::Upload> {
+    if matches!(path, "" | "-") {
+        return Ok(wharf_client::Upload::reader(tokio::io::stdin()));
+    }
+    let file = tokio::fs::File::open(path).await.map_err(|error| Error::file("open", path, error))?;
+    Ok(wharf_client::Upload::reader(file))
+}
