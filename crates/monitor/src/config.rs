@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+pub use wharf_runtime::RootFs;
 
 use crate::error::{Error, Result};
 use crate::protocol::ConsoleSize;
@@ -56,28 +57,6 @@ impl Default for MonitorConfig {
             spill_dir: PathBuf::new(),
         }
     }
-}
-
-/// The root file system of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RootFs {
-    /// A directory, used as it is.
-    Path(PathBuf),
-    /// An overlay mount.
-    Overlay {
-        /// Lower directories, the topmost first.
-        lower: Vec<PathBuf>,
-        /// Where changes go; `None` for a read-only root.
-        #[serde(default)]
-        upper: Option<PathBuf>,
-        /// Overlay's work directory, on the file system of `upper`.
-        #[serde(default)]
-        work: Option<PathBuf>,
-        /// Further options of the mount, as in `metacopy=on`.
-        #[serde(default)]
-        options: Vec<String>,
-    },
 }
 
 /// What keeps the output of a container.

@@ -66,6 +66,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The runtime could not create the container.
+    #[error("create the container")]
+    Runtime(#[source] wharf_runtime::Error),
     /// A log option has a value that cannot be used; the text is Docker's.
     #[error("{0}")]
     LogOption(String),

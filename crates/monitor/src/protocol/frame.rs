@@ -33,6 +33,7 @@ pub fn encode<T: Serialize>(body: &T) -> Result<Vec<u8>> {
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     buffer: Vec<u8>,
+    broken: bool,
 }
 
 impl FrameDecoder {
@@ -56,12 +57,19 @@ impl FrameDecoder {
         let Some(header) = self.buffer.first_chunk::<HEADER>() else { return Ok(None) };
         let length = u32::from_be_bytes(*header) as usize;
         if length > MAX_FRAME {
+            self.broken = true;
             return Err(Error::Frame { reason: format!("{length} bytes exceed the limit of {MAX_FRAME}") });
         }
         let Some(body) = self.buffer.get(HEADER..HEADER + length) else { return Ok(None) };
         let message = serde_json::from_slice::<Message<T>>(body);
         self.buffer.drain(..HEADER + length);
         message.map(|m| Some(m.body)).map_err(|e| Error::Frame { reason: e.to_string() })
+    }
+
+    /// Whether the stream cannot be used any more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// The bytes behind the last complete frame. A stream that follows a reply begins with them.

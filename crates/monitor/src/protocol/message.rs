@@ -327,3 +327,54 @@ pub enum Event {
     #[serde(other)]
     Unknown,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Parses a message and returns it as this build writes it.
+    fn replay<T: Serialize + DeserializeOwned>(message: &Value) -> Option<Value> {
+        serde_json::from_value::<Message<T>>(message.clone()).ok().map(|m| serde_json::to_value(m).unwrap())
+    }
+
+    /// Whether every field of a recorded message is still written with the same value.
+    fn keeps(recorded: &Value, written: &Value) -> bool {
+        match (recorded, written) {
+            (Value::Object(recorded), Value::Object(written)) => {
+                recorded.iter().all(|(key, value)| written.get(key).is_some_and(|w| keeps(value, w)))
+            }
+            _ => recorded == written,
+        }
+    }
+
+    #[test]
+    fn recorded_messages_mean_what_they_meant() {
+        for line in include_str!("samples.jsonl").lines() {
+            let message: Value = serde_json::from_str(line).unwrap();
+            let readings =
+                [replay::<Request>(&message), replay::<Reply>(&message), replay::<Sequenced>(&message)];
+            assert!(
+                readings.iter().flatten().any(|written| keeps(&message, written)),
+                "{line}\n{readings:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_error() {
+        let parse = serde_json::from_str::<Message<Request>>;
+        let later = parse(r#"{"v":9,"type":"kill","signal":15,"all":true,"gently":true}"#).unwrap();
+        assert_eq!(later.body, Request::Kill { signal: 15, all: true });
+        assert_eq!(parse(r#"{"v":9,"type":"checkpoint","path":"/x"}"#).unwrap().body, Request::Unknown);
+        let parse = serde_json::from_str::<Message<Sequenced>>;
+        let event = parse(r#"{"v":9,"seq":3,"at":"","type":"moved","to":"x"}"#).unwrap().body;
+        assert_eq!((event.seq, event.event), (3, Event::Unknown));
+        let parse = serde_json::from_str::<Message<Reply>>;
+        let reply = parse(r#"{"v":9,"type":"error","kind":"tired","message":"m"}"#).unwrap().body;
+        assert_eq!(reply, Reply::Error { kind: ErrorKind::Internal, message: "m".into() });
+    }
+}

@@ -1,13 +1,15 @@
 //! The launcher: a small single-threaded process that every monitor is forked from.
 //!
 //! The daemon is multi-threaded and large, so it must not fork. It starts the launcher once, from a read-only view of
-//! its own binary (`exe`), and sends it one datagram per container: the monitor's directory, with the first
+//! its own binary ([`self_exe`]), and sends it one datagram per container: the monitor's directory, with the first
 //! connection and the listening socket as descriptors. Both exist before the datagram is sent, so a client may connect
 //! as soon as [`Launcher::launch`] has returned.
 
+mod process;
+
 use std::ffi::OsStr;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -16,14 +18,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use wharf_sys::{self_exe, socket};
 
 use crate::client::{Client, socket_path};
 use crate::config::SOCKET_FILE;
 use crate::error::{Error, Result};
-use crate::exe;
+
+pub use self::process::launcher_main;
 
 /// The `argv[0]` by which the binary knows that it is to be the launcher.
 pub const ARGV0: &str = "wharf-launcher";
@@ -48,7 +49,7 @@ impl Launcher {
     /// # Errors
     /// When the binary cannot be opened or started.
     pub fn spawn() -> io::Result<Launcher> {
-        let binary = exe::read_only()?;
+        let binary = self_exe::protected()?;
         let process = Mutex::new(Process::spawn(binary.as_fd())?);
         Ok(Launcher { binary, process })
     }
@@ -79,9 +80,8 @@ impl Launcher {
 
 impl Process {
     fn spawn(binary: BorrowedFd<'_>) -> io::Result<Process> {
-        let (ours, theirs) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        let child = Command::new(exe::path(binary))
+        let (ours, theirs) = socket::seqpacket_pair()?;
+        let child = Command::new(format!("/proc/self/fd/{}", binary.as_raw_fd()))
             .arg0(ARGV0)
             // Room for the title a monitor gives itself, see `title`.
             .arg(" ".repeat(crate::title::ROOM))
@@ -94,11 +94,7 @@ impl Process {
 
     fn send(&self, dir: &Path, fds: &[BorrowedFd<'_>; 2]) -> io::Result<()> {
         let Some(socket) = &self.socket else { return Err(io::ErrorKind::NotConnected.into()) };
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(fds));
-        let data = [IoSlice::new(dir.as_os_str().as_bytes())];
-        rustix::io::retry_on_intr(|| rustix::net::sendmsg(socket, &data, &mut control, SendFlags::NOSIGNAL))?;
+        socket::send_fds(socket, dir.as_os_str().as_bytes(), fds)?;
         Ok(())
     }
 }
