@@ -7,6 +7,7 @@ use wharf_client::Client;
 use crate::{
     Error, Matches, Result, app, autostart,
     command::Command,
+    config::ConfigFile,
     help::{self, Place},
     print,
 };
@@ -42,6 +43,11 @@ impl Cli {
     /// The folder of the client's configuration: `--config`, `DOCKER_CONFIG` or `~/.docker`.
     pub(crate) fn config_dir(&self) -> &std::path::Path {
         &self.config
+    }
+
+    /// The client's configuration file.
+    pub(crate) fn config(&self) -> ConfigFile {
+        ConfigFile::load(&self.config)
     }
 
     /// The name of the context in use.

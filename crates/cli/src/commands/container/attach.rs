@@ -33,10 +33,10 @@ pub(crate) const COMMAND: Command = Command::new(
 
 fn run_attach(cli: &Cli, m: &Matches) -> Result<()> {
     let client = cli.client()?;
-    cli.block_on(attach(&client, m))
+    cli.block_on(attach(cli, &client, m))
 }
 
-async fn attach(client: &Client, m: &Matches) -> Result<()> {
+async fn attach(cli: &Cli, client: &Client, m: &Matches) -> Result<()> {
     let name = m.arg(0);
     // The exit code must not get lost between the look at the container and the wait.
     let wait = client.container_wait(name, WaitCondition::NotRunning).await;
@@ -47,17 +47,17 @@ async fn attach(client: &Client, m: &Matches) -> Result<()> {
         true => Box::pin(session::forward_signals(client.clone(), id.to_owned())),
         false => Box::pin(std::future::pending()),
     };
-    session::beside(attached(client, m, &container, wait?), signals).await
+    session::beside(attached(cli, client, m, &container, wait?), signals).await
 }
 
-async fn attached(client: &Client, m: &Matches, container: &Inspect, wait: Wait) -> Result<()> {
+async fn attached(cli: &Cli, client: &Client, m: &Matches, container: &Inspect, wait: Wait) -> Result<()> {
     let (id, tty) = (container.id.as_str(), container.config.tty);
     let options = AttachOptions {
         stdin: !m.bool("no-stdin") && container.config.open_stdin,
         stdout: true,
         stderr: true,
         logs: false,
-        detach_keys: m.str("detach-keys").to_owned(),
+        detach_keys: session::detach_keys(cli, m),
     };
     let hijacked = client.container_attach(id, &options).await?;
     // A container that stopped meanwhile would leave the session open for ever.

@@ -7,13 +7,16 @@ use std::{
 };
 
 use wharf_api::container::{CreateRequest, HostConfig};
-use wharf_client::{Client, PullOptions};
-use wharf_oci::{AnyReference, Platform, Reference};
+use wharf_client::Client;
+use wharf_oci::{AnyReference, Platform};
 
 use crate::{
     Cli, Error, Matches, Result,
     command::{Args, Command},
-    commands::container::options::{self, Process},
+    commands::{
+        container::options::{self, Process},
+        image::pull::{self, Shown},
+    },
     error::go_os_error,
     print, terminal,
 };
@@ -34,7 +37,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         code: 125,
     })?;
     let client = cli.client()?;
-    let id = cli.block_on(create(&client, m, request))?;
+    let id = cli.block_on(create(cli, &client, m, request))?;
     print::line(&id);
     Ok(())
 }
@@ -43,7 +46,16 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
 ///
 /// # Errors
 /// Bad names of images and platforms, an id file that is in the way, and what the engine refuses.
-pub(super) async fn create(client: &Client, m: &Matches, mut request: CreateRequest) -> Result<String> {
+pub(super) async fn create(
+    cli: &Cli,
+    client: &Client,
+    m: &Matches,
+    mut request: CreateRequest,
+) -> Result<String> {
+    let proxies = options::proxies(&cli.config(), &client.host().to_string(), &m.list("env"));
+    if !proxies.is_empty() {
+        request.config.env.get_or_insert_default().extend(proxies);
+    }
     let host_config = request.host_config.get_or_insert_default();
     warn_of_local_dns(host_config);
     let id_file = IdFile::create(&host_config.container_id_file)?;
@@ -56,7 +68,12 @@ pub(super) async fn create(client: &Client, m: &Matches, mut request: CreateRequ
     if let Some((height, width)) = terminal::size() {
         host_config.console_size = [height.into(), width.into()];
     }
-    let pull = || pull(client, named.as_ref(), &platform, m.bool("quiet"));
+    let shown = if m.bool("quiet") { Shown::Nothing } else { Shown::Stderr };
+    let pull = async || match &named {
+        Some(named) => pull::pull(cli, client, named, &platform, shown).await,
+        // An image that is named by its id alone cannot be pulled.
+        None => Ok(()),
+    };
     if m.str("pull") == "always" {
         pull().await?;
     }
@@ -88,28 +105,6 @@ fn platform(text: &str) -> Result<String> {
         .map_err(|error| Error::message(format!("error parsing specified platform: {error}")))?;
     // The engine has no use for the version of a system.
     Ok(Platform { os_version: String::new(), os_features: Vec::new(), ..platform }.to_string())
-}
-
-async fn pull(client: &Client, image: Option<&Reference>, platform: &str, quiet: bool) -> Result<()> {
-    let Some(image) = image else { return Ok(()) };
-    let tag = image.digest().map(ToString::to_string).or_else(|| image.tag().map(str::to_owned));
-    let options = PullOptions {
-        image: image.familiar_name(),
-        tag: tag.unwrap_or_default(),
-        platform: platform.to_owned(),
-        auth: String::new(),
-    };
-    let mut progress = client.image_pull(&options).await?;
-    while let Some(step) = progress.next().await? {
-        if let Some(error) = step.error_detail {
-            return Err(Error::message(error.message));
-        }
-        if !quiet && step.detail.is_none_or(|detail| detail.current == 0) {
-            let id = if step.id.is_empty() { String::new() } else { format!("{}: ", step.id) };
-            print::warn(&format!("{id}{}", step.status));
-        }
-    }
-    Ok(())
 }
 
 /// A resolver on the client's own loopback is not the one in the container.

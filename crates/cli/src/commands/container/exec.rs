@@ -42,12 +42,12 @@ pub(crate) const COMMAND: Command =
         .run(run);
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
-    let request = exec_request(m)?;
+    let request = exec_request(cli, m)?;
     let client = cli.client()?;
     cli.block_on(exec(&client, m, request))
 }
 
-fn exec_request(m: &Matches) -> Result<CreateRequest> {
+fn exec_request(cli: &Cli, m: &Matches) -> Result<CreateRequest> {
     let env = options::variables(&Process, &m.list("env-file"), &m.list("env")).map_err(Error::message)?;
     let attached = !m.bool("detach");
     Ok(CreateRequest {
@@ -57,7 +57,7 @@ fn exec_request(m: &Matches) -> Result<CreateRequest> {
         attach_stdin: attached && m.bool("interactive"),
         attach_stdout: attached,
         attach_stderr: attached,
-        detach_keys: m.str("detach-keys").to_owned(),
+        detach_keys: session::detach_keys(cli, m),
         env: (!env.is_empty()).then_some(env),
         working_dir: m.str("workdir").to_owned(),
         cmd: Some(StrSlice(m.args()[1..].to_vec())),

@@ -52,20 +52,20 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         terminal::check_input(config.attach_stdin, config.tty)?;
     }
     let client = cli.client().map_err(failed)?;
-    cli.block_on(run_container(client, m, request))
+    cli.block_on(run_container(cli, client, m, request))
 }
 
-async fn run_container(client: Client, m: &Matches, request: CreateRequest) -> Result<()> {
+async fn run_container(cli: &Cli, client: Client, m: &Matches, request: CreateRequest) -> Result<()> {
     let config = &request.config;
     let attach = AttachOptions {
         stdin: config.attach_stdin,
         stdout: config.attach_stdout,
         stderr: config.attach_stderr,
         logs: false,
-        detach_keys: m.str("detach-keys").to_owned(),
+        detach_keys: session::detach_keys(cli, m),
     };
     let tty = config.tty;
-    let id = create::create(&client, m, request).await.map_err(failed)?;
+    let id = create::create(cli, &client, m, request).await.map_err(failed)?;
     if !(attach.stdin || attach.stdout || attach.stderr) {
         // compat: the id is printed even if the container then does not start.
         print::line(&id);

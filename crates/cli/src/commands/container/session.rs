@@ -10,7 +10,7 @@ use wharf_api::stream::StreamKind;
 use wharf_client::{Client, Demux, Hijacked};
 
 use crate::{
-    Error, Result, print,
+    Cli, Error, Matches, Result, print,
     stdio::Stdio,
     terminal::{self, DetachKeys, RawMode},
 };
@@ -38,6 +38,14 @@ pub(super) struct Streams<'a> {
     pub(super) tty: bool,
     /// The keys that leave the session.
     pub(super) detach_keys: &'a str,
+}
+
+/// The keys that leave a session: those given, else those of the configuration file, else the usual ones.
+pub(super) fn detach_keys(cli: &Cli, m: &Matches) -> String {
+    match m.str("detach-keys") {
+        "" => cli.config().text("detachKeys").to_owned(),
+        keys => keys.to_owned(),
+    }
 }
 
 /// How a session ended.

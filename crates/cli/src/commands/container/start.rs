@@ -36,7 +36,7 @@ fn run_start(cli: &Cli, m: &Matches) -> Result<()> {
     if m.args().len() > 1 {
         return Err(Error::message("you cannot start and attach multiple containers at once"));
     }
-    cli.block_on(start_attached(&client, m))
+    cli.block_on(start_attached(cli, &client, m))
 }
 
 /// Starts each container; what fails is told at once, and all that failed at the end.
@@ -57,24 +57,24 @@ async fn start(client: &Client, names: &[String]) -> Result<()> {
     Err(Error::message(format!("Error: failed to start containers: {}", failed.join(", "))))
 }
 
-async fn start_attached(client: &Client, m: &Matches) -> Result<()> {
+async fn start_attached(cli: &Cli, client: &Client, m: &Matches) -> Result<()> {
     let container: Inspect = client.container_inspect(m.arg(0), false).await?;
     let (id, tty) = (container.id.as_str(), container.config.tty);
     let signals: std::pin::Pin<Box<dyn Future<Output = _>>> = match tty {
         true => Box::pin(std::future::pending()),
         false => Box::pin(session::forward_signals(client.clone(), id.to_owned())),
     };
-    session::beside(attached(client, m, &container), signals).await
+    session::beside(attached(cli, client, m, &container), signals).await
 }
 
-async fn attached(client: &Client, m: &Matches, container: &Inspect) -> Result<()> {
+async fn attached(cli: &Cli, client: &Client, m: &Matches, container: &Inspect) -> Result<()> {
     let (id, tty) = (container.id.as_str(), container.config.tty);
     let attach = AttachOptions {
         stdin: m.bool("interactive") && container.config.open_stdin,
         stdout: true,
         stderr: true,
         logs: false,
-        detach_keys: m.str("detach-keys").to_owned(),
+        detach_keys: session::detach_keys(cli, m),
     };
     let remove = container.host_config.auto_remove;
     let condition = if remove { WaitCondition::Removed } else { WaitCondition::NextExit };

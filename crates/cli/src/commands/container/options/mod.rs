@@ -31,7 +31,7 @@ use std::{
 
 use wharf_api::container::CreateRequest;
 
-pub(super) use self::variables::variables;
+pub(super) use self::variables::{proxies, variables};
 pub(crate) use self::{
     checks::env,
     flags::{CREATE, CREATE_FLAGS},
@@ -110,7 +110,7 @@ pub(super) fn absolute(folder: &Path, path: &str) -> String {
 }
 
 /// Go's `path.Clean`: no `.`, no `//`, and `..` only at the beginning of a relative path.
-pub(super) fn clean(path: &str) -> String {
+pub(in crate::commands::container) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

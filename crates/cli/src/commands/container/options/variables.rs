@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{Surroundings, host_config::map};
-use crate::error::go_os_error;
+use crate::{config::ConfigFile, error::go_os_error};
 
 /// The environment: the files' variables first. A bare name takes the client's value; where the client has none,
 /// it is left out of a file and stays bare on the command line, which takes it away from the image's.
@@ -22,6 +24,36 @@ pub(in crate::commands::container) fn variables(
         all.push(value.map_or_else(|| variable.clone(), |value| format!("{variable}={value}")));
     }
     Ok(all)
+}
+
+/// The proxies that the configuration file wants every container to use, for the engine at `host`, unless the
+/// command line gives them. Each is set in capital and in small letters.
+pub(in crate::commands::container) fn proxies(
+    config: &ConfigFile,
+    host: &str,
+    given: &[String],
+) -> Vec<String> {
+    let all = config.get("proxies");
+    let Some(proxies) = all.and_then(|all| all.get(host).or_else(|| all.get("default"))) else {
+        return Vec::new();
+    };
+    let taken = |name: &str| given.iter().any(|variable| variable.split('=').next() == Some(name));
+    let mut variables = Vec::new();
+    for (key, name) in [
+        ("httpProxy", "HTTP_PROXY"),
+        ("httpsProxy", "HTTPS_PROXY"),
+        ("noProxy", "NO_PROXY"),
+        ("ftpProxy", "FTP_PROXY"),
+        ("allProxy", "ALL_PROXY"),
+    ] {
+        let value = proxies.get(key).and_then(Value::as_str).unwrap_or_default();
+        for name in [name.to_owned(), name.to_lowercase()] {
+            if !value.is_empty() && !taken(&name) {
+                variables.push(format!("{name}={value}"));
+            }
+        }
+    }
+    variables
 }
 
 /// The labels: those of the command line win.
@@ -79,4 +111,25 @@ fn variable(line: &str, own: &dyn Fn(&str) -> Option<String>) -> Result<Option<S
         Some(_) => Some(line.to_owned()),
         None => own(name).map(|value| format!("{name}={value}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn proxies_of_the_configuration_yield_to_the_command_line() {
+        let config = ConfigFile::from(json!({"proxies": {
+            "default": {"httpProxy": "http://p", "noProxy": "x"},
+            "tcp://other:1": {"ftpProxy": "ftp://q"},
+        }}));
+        assert_eq!(
+            proxies(&config, "unix:///s", &["HTTP_PROXY=mine".to_owned(), "no_proxy".to_owned()]),
+            ["http_proxy=http://p", "NO_PROXY=x"]
+        );
+        assert_eq!(proxies(&config, "tcp://other:1", &[]), ["FTP_PROXY=ftp://q", "ftp_proxy=ftp://q"]);
+        assert!(proxies(&ConfigFile::default(), "unix:///s", &[]).is_empty());
+    }
 }
