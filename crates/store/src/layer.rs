@@ -4,15 +4,22 @@
 //! the tar, compressed, with a reference wherever a file's bytes belong) and, in the rare layer that has an entry twice,
 //! `shadow` and `moved` (contents that a later entry of the same layer replaced, and where they are).
 //!
-//! - `ingest`: a compressed stream becomes such a folder; `inflate`, `unpack` and `parents` are its steps
+//! - `ingest`: a compressed stream becomes such a folder; `inflate`, `unpack`, `parents` and `replaced` are its steps
 //! - [`Lease`]: keeps layers from being removed between their arrival and the image that names them
 //! - `recipe`: writing and reading of recipes; [`LayerTar`] is the tar again
 
+mod inflate;
+mod ingest;
 mod lease;
 mod limits;
+mod parents;
+mod recipe;
 mod record;
+mod replaced;
+mod unpack;
 
 pub use lease::Lease;
 pub use limits::Limits;
-pub(crate) use record::LAYERS;
+pub use recipe::LayerTar;
+pub(crate) use record::{LAYERS, LayerRecord};
 pub use record::{LayerInfo, LayerOrigin, LayerSource};

@@ -14,12 +14,15 @@ mod image;
 mod layer;
 mod snapshot;
 mod store;
+mod sweep;
 mod tar;
 mod trash;
+mod walk;
 
 pub use error::{Error, Result};
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
-pub use layer::{LayerInfo, LayerOrigin, LayerSource, Lease, Limits};
+pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
 pub use snapshot::{Mounts, Snapshot, Snapshots};
 pub use store::Store;
+pub use sweep::Swept;
 pub use tar::TarError;
