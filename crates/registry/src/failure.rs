@@ -96,17 +96,18 @@ fn reason(error: &reqwest::Error) -> Reason {
             return Reason::Plain(tls_reason(tls), false);
         }
         if let Some(io) = current.downcast_ref::<io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return Reason::Plain(tls_reason(tls), false);
+            if let Some(inner) = io.get_ref() {
+                // Its `source` would skip this one.
+                cause = Some(inner);
+                last = inner.to_string();
+                continue;
             }
             if let Some(code) = io.raw_os_error() {
                 let text = errno_text(code);
                 return if error.is_connect() { Reason::Connect(text) } else { Reason::Plain(text, false) };
             }
             if io.kind() == io::ErrorKind::UnexpectedEof {
-                last = "EOF".to_owned();
-                cause = current.source();
-                continue;
+                return Reason::Plain("EOF".to_owned(), false);
             }
         }
         last = current.to_string();

@@ -382,3 +382,27 @@ async fn tags_come_in_pages_and_mirrors_come_first() {
     let (_, tags) = client.tags(&Reference::parse("a").unwrap(), None).await.unwrap();
     assert_eq!(tags, ["1", "2", "3"]);
 }
+
+#[tokio::test]
+async fn plain_files_by_url() {
+    let stub = Stub::start(|request| match request.path.as_str() {
+        "/x.tar" => Answer::ok(b"archive"),
+        _ => Answer::status(404, b"not here"),
+    });
+    let address = |path: &str| format!("{}{path}", stub.host());
+    let mut download = client().download(&address("/x.tar")).await.unwrap();
+    assert_eq!(
+        (download.url(), download.size()),
+        (format!("http://{}", address("/x.tar")).as_str(), Some(7))
+    );
+    assert_eq!(download.next().await.unwrap().as_deref(), Some(&b"archive"[..]));
+    assert_eq!(download.next().await.unwrap(), None);
+    let error = client().download(&address("/y.tar")).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("failed to GET http://{} with status 404 Not Found: not here", address("/y.tar"))
+    );
+    let url = format!("https://{}", address("/x.tar"));
+    let error = client().download(&url).await.unwrap_err().to_string();
+    assert_eq!(error, format!("Get {url:?}: http: server gave HTTP response to HTTPS client"));
+}
