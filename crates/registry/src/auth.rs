@@ -181,7 +181,8 @@ impl Authorizer {
         let mut state = self.state.lock().await;
         let Some(challenge) = state.challenges.iter().find(|challenge| self.can_answer(challenge)).cloned()
         else {
-            return Ok(None);
+            let basic = !state.challenges.is_empty() && state.challenges.iter().all(|c| c.scheme == "basic");
+            return if basic { Err(Error::NoCredentials) } else { Ok(None) };
         };
         if challenge.scheme == "basic" {
             return Ok(self.credentials.as_ref().and_then(Credentials::basic));

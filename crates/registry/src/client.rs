@@ -103,7 +103,7 @@ impl Client {
         for endpoint in endpoint::endpoints(domain, &[], &self.insecure).await {
             let connected = self.connect(&endpoint, "", String::new(), Some(credentials)).await;
             match connected {
-                Ok(repository) => return repository.ping().await,
+                Ok(repository) => return repository.login().await,
                 Err(error) => last = error,
             }
         }

@@ -23,14 +23,18 @@ impl ErrorItem {
     /// Whether the registry said more than the bare code; only then does Docker explain the error in its own words.
     pub fn has_detail(&self) -> bool {
         self.detail.as_ref().is_some_and(|detail| !detail.is_null())
-            || !(self.message.is_empty() || Some(self.message.as_str()) == default_message(&self.code))
+            || !(self.message.is_empty() || self.message == known(&self.code).1)
+    }
+
+    /// The HTTP status that belongs to the code, whatever status it came with.
+    pub fn status(&self) -> u16 {
+        known(&self.code).2
     }
 }
 
 impl std::fmt::Display for ErrorItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let known = default_message(&self.code).map_or("UNKNOWN", |_| &self.code);
-        let code = known.to_lowercase().replace('_', " ");
+        let code = known(&self.code).0.to_lowercase().replace('_', " ");
         if self.has_detail() { write!(f, "{code}: {}", self.message) } else { f.write_str(&code) }
     }
 }
@@ -143,6 +147,17 @@ pub enum Error {
         /// The start of its answer.
         body: String,
     },
+    /// The registry wants a name and password, and none are known.
+    #[error("no basic auth credentials")]
+    NoCredentials,
+    /// Credentials that the registry does not let in.
+    #[error("login attempt to {url} failed with status: {status}")]
+    Login {
+        /// What was asked for.
+        url: String,
+        /// The status line.
+        status: String,
+    },
     /// The HTTP client could not be set up (certificates).
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),
@@ -152,6 +167,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The HTTP status of the first entry of the registry's error document, if it sent one.
+    pub fn status(&self) -> Option<u16> {
+        self.item().map(ErrorItem::status)
+    }
+
     /// Whether no registry was reached at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Transport { unreachable: true, .. })
@@ -177,27 +197,29 @@ fn nullable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::R
     Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// The messages the distribution project gives its codes; any other code counts as `UNKNOWN`.
-fn default_message(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "UNKNOWN" => "unknown error",
-        "UNSUPPORTED" => "The operation is unsupported.",
-        "UNAUTHORIZED" => "authentication required",
-        "DENIED" => "requested access to the resource is denied",
-        "UNAVAILABLE" => "service unavailable",
-        "TOOMANYREQUESTS" => "too many requests",
-        "DIGEST_INVALID" => "provided digest did not match uploaded content",
-        "SIZE_INVALID" => "provided length did not match content length",
-        "NAME_INVALID" => "invalid repository name",
-        "TAG_INVALID" => "manifest tag did not match URI",
-        "NAME_UNKNOWN" => "repository name not known to registry",
-        "MANIFEST_UNKNOWN" => "manifest unknown",
-        "MANIFEST_INVALID" => "manifest invalid",
-        "MANIFEST_UNVERIFIED" => "manifest failed signature verification",
-        "MANIFEST_BLOB_UNKNOWN" => "blob unknown to registry",
-        "BLOB_UNKNOWN" => "blob unknown to registry",
-        "BLOB_UPLOAD_UNKNOWN" => "blob upload unknown to registry",
-        "BLOB_UPLOAD_INVALID" => "blob upload invalid",
-        _ => return None,
-    })
+/// What the distribution project says about its codes: name, default message, HTTP status. Any other code counts as
+/// `UNKNOWN`, the first.
+const KNOWN: [(&str, &str, u16); 18] = [
+    ("UNKNOWN", "unknown error", 500),
+    ("UNSUPPORTED", "The operation is unsupported.", 405),
+    ("UNAUTHORIZED", "authentication required", 401),
+    ("DENIED", "requested access to the resource is denied", 403),
+    ("UNAVAILABLE", "service unavailable", 503),
+    ("TOOMANYREQUESTS", "too many requests", 429),
+    ("DIGEST_INVALID", "provided digest did not match uploaded content", 400),
+    ("SIZE_INVALID", "provided length did not match content length", 400),
+    ("NAME_INVALID", "invalid repository name", 400),
+    ("TAG_INVALID", "manifest tag did not match URI", 400),
+    ("NAME_UNKNOWN", "repository name not known to registry", 404),
+    ("MANIFEST_UNKNOWN", "manifest unknown", 404),
+    ("MANIFEST_INVALID", "manifest invalid", 400),
+    ("MANIFEST_UNVERIFIED", "manifest failed signature verification", 400),
+    ("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", 400),
+    ("BLOB_UNKNOWN", "blob unknown to registry", 404),
+    ("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", 404),
+    ("BLOB_UPLOAD_INVALID", "blob upload invalid", 404),
+];
+
+fn known(code: &str) -> (&'static str, &'static str, u16) {
+    KNOWN.into_iter().find(|(known, ..)| *known == code).unwrap_or(KNOWN[0])
 }

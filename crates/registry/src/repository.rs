@@ -99,9 +99,13 @@ impl Repository {
     }
 
     /// A request that must be let in; for checking credentials.
-    pub(crate) async fn ping(&self) -> Result<()> {
-        let response = self.send(Method::GET, self.url("")?, |request| request).await?;
-        if response.status().is_success() { Ok(()) } else { Err(failure::answer(response).await) }
+    pub(crate) async fn login(&self) -> Result<()> {
+        let url = self.url("")?;
+        let response = self.send(Method::GET, url.clone(), |request| request).await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(Error::Login { url: url.to_string(), status: failure::status_line(response.status()) })
     }
 
     /// Fetches what `reference` names by digest or tag.

@@ -246,7 +246,17 @@ async fn basic_authentication_and_login() {
         ..Credentials::default()
     };
     client().login(&stub.host(), &with("p")).await.unwrap();
-    assert_eq!(client().login(&stub.host(), &with("q")).await.unwrap_err().to_string(), "unauthorized");
+    assert_eq!(
+        client().login(&stub.host(), &with("q")).await.unwrap_err().to_string(),
+        format!("login attempt to http://{}/v2/ failed with status: 401 Unauthorized", stub.host())
+    );
+    let error = client().resolve(&reference(&stub, "a:1"), None, &NOTHING).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("Head \"http://{}/v2/a/manifests/1\": no basic auth credentials", stub.host())
+    );
+    let error = client().resolve(&reference(&stub, "a:1"), Some(&with("q")), &NOTHING).await.unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.status()), ("unauthorized", Some(401)));
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(super) fn pull(error: RegistryError, reference: &Reference) -> Error {
 /// Any other error of a registry.
 pub(super) fn registry(error: RegistryError) -> Error {
     let kind = match &error {
+        error if error.status().is_some() => ErrorKind::from_status(error.status().unwrap_or_default()),
         RegistryError::NoPlatform(_) => ErrorKind::NotFound,
         RegistryError::MediaType(_) | RegistryError::SchemaOne(_) => ErrorKind::InvalidParameter,
         _ => ErrorKind::System,

@@ -1,7 +1,7 @@
 //! Images and what is done with them.
 //!
 //! [`Images`] has the verbs, one file each: `pull`, `import`, `load`, `save`, `tag`, `remove`, `prune`, `list`, `inspect`,
-//! `history`. They are functions of the store, the database, the event sink and the registry client, nothing more.
+//! `history`, `registry`. They are functions of the store, the database, the event sink and the registry client, nothing more.
 //!
 //! - `fetch`, `claims`: layers of a pull, downloaded and unpacked side by side, once even if wanted twice
 //! - `plan`: what a removal takes away, as a pure function
@@ -25,7 +25,9 @@ mod list;
 mod plan;
 mod prune;
 mod pull;
+mod registry;
 mod remove;
+mod save;
 mod tag;
 mod views;
 
