@@ -119,14 +119,13 @@ impl Reference {
         self
     }
 
-    /// The bare repository, without tag and digest.
+    /// The reference without its tag; a digest is kept.
     pub fn without_tag(mut self) -> Self {
         self.tag = None;
-        self.digest = None;
         self
     }
 
-    /// The reference without its digest.
+    /// The reference without its digest; a tag is kept.
     pub fn without_digest(mut self) -> Self {
         self.digest = None;
         self
