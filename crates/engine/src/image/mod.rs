@@ -29,6 +29,9 @@ mod registry;
 mod remove;
 mod save;
 mod tag;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod views;
 
 use std::collections::BTreeMap;

@@ -30,7 +30,11 @@ pub(super) type Graph = BTreeMap<Digest, Node>;
 /// One thing to do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
+    /// Take a name away.
     Untag(Reference),
+    /// Take a digest away because the last tag of its repository went. compat: subscribers are not told.
+    UntagOrphan(Reference),
+    /// Delete an image.
     Delete(Digest),
 }
 
@@ -130,10 +134,14 @@ impl Planner<'_> {
     }
 
     fn untag(&mut self, image: &Digest, reference: &Reference) {
+        self.forget(image, reference);
+        self.steps.push(Step::Untag(reference.clone()));
+    }
+
+    fn forget(&mut self, image: &Digest, reference: &Reference) {
         if let Some(node) = self.graph.get_mut(image) {
             node.references.retain(|other| other != reference);
         }
-        self.steps.push(Step::Untag(reference.clone()));
     }
 
     fn untag_all(&mut self, image: &Digest) {
@@ -148,7 +156,8 @@ impl Planner<'_> {
             self.references(image).iter().filter(|other| other.name() == removed.name()).cloned().collect();
         if same.iter().all(|other| other.digest().is_some()) {
             for reference in same {
-                self.untag(image, &reference);
+                self.forget(image, &reference);
+                self.steps.push(Step::UntagOrphan(reference));
             }
         }
     }
@@ -252,10 +261,12 @@ mod tests {
             Ok(steps) => steps
                 .iter()
                 .map(|step| match step {
-                    Step::Untag(reference) if reference.digest().is_some() => {
+                    Step::Untag(reference) | Step::UntagOrphan(reference) if reference.digest().is_some() => {
                         format!("-{}@", reference.familiar_name())
                     }
-                    Step::Untag(reference) => format!("-{}", reference.familiar()),
+                    Step::Untag(reference) | Step::UntagOrphan(reference) => {
+                        format!("-{}", reference.familiar())
+                    }
                     Step::Delete(image) => {
                         let name = ["i", "p", "pp", "other"].into_iter().find(|name| id(name) == *image);
                         format!("x{}", name.unwrap())

@@ -210,7 +210,7 @@ impl Images {
     }
 
     /// Makes the embedded image from the running binary.
-    fn pull_embedded(
+    pub(super) fn pull_embedded(
         &self,
         reference: &Reference,
         error: &RegistryError,

@@ -2,7 +2,7 @@
 
 use wharf_api::image::DeleteItem;
 use wharf_db::{Tx, View};
-use wharf_oci::{AnyReference, Digest};
+use wharf_oci::{AnyReference, Digest, Reference};
 use wharf_store::ImageRecord;
 
 use super::Images;
@@ -62,8 +62,12 @@ impl Images {
                 Step::Untag(reference) => {
                     let image = images.untag(tx, &reference)?;
                     let record = image.map(|id| images.get(tx, &id)).transpose()?.flatten();
-                    items.push(DeleteItem { untagged: reference.familiar(), ..DeleteItem::default() });
+                    items.push(untagged(&reference));
                     told.push(Told { action: "untag", record: record.unwrap_or_else(|| target.clone()) });
+                }
+                Step::UntagOrphan(reference) => {
+                    images.untag(tx, &reference)?;
+                    items.push(untagged(&reference));
                 }
                 Step::Delete(id) => {
                     let Some(record) = images.get(tx, &id)? else { continue };
@@ -78,6 +82,10 @@ impl Images {
         }
         Ok((items, told))
     }
+}
+
+fn untagged(reference: &Reference) -> DeleteItem {
+    DeleteItem { untagged: reference.familiar(), ..DeleteItem::default() }
 }
 
 /// Whether the user wrote an id, or the beginning of one, or a name.
