@@ -22,6 +22,7 @@ pub(crate) struct Cli {
     config: PathBuf,
     context: Option<String>,
     hosts: Vec<String>,
+    debug: bool,
 }
 
 impl Cli {
@@ -32,6 +33,7 @@ impl Cli {
             config: global.opt("config").map_or_else(default_config, PathBuf::from),
             context: global.opt("context").map(str::to_owned),
             hosts: global.list("host"),
+            debug: global.bool("debug"),
         }
     }
 
@@ -53,6 +55,11 @@ impl Cli {
     /// The name of the context in use.
     pub(crate) fn context(&self) -> &str {
         self.context.as_deref().unwrap_or("default")
+    }
+
+    /// True with `--debug`.
+    pub(crate) fn debug(&self) -> bool {
+        self.debug
     }
 
     /// The address given with `-H`, if any.

@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -9,10 +10,10 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use wharf_api::auth::AuthConfig;
 
-use crate::config::ConfigFile;
+use crate::{Error, Result, config::ConfigFile, print};
 
 /// The name of Docker Hub in the configuration file.
 pub(crate) const HUB: &str = "https://index.docker.io/v1/";
@@ -68,16 +69,8 @@ fn host(key: &str) -> &str {
 
 /// Asks `docker-credential-NAME`.
 fn from_helper(name: &str, server: &str) -> Option<AuthConfig> {
-    let mut child = Command::new(format!("docker-credential-{name}"))
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    child.stdin.take()?.write_all(server.as_bytes()).ok()?;
-    let output = child.wait_with_output().ok()?;
-    let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+    let output = run_helper(name, "get", server.as_bytes()).ok()?;
+    let answer: Value = serde_json::from_slice(&output).ok()?;
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut auth = AuthConfig { serveraddress: server.to_owned(), ..AuthConfig::default() };
     if text("Username") == "<token>" {
@@ -87,6 +80,72 @@ fn from_helper(name: &str, server: &str) -> Option<AuthConfig> {
         auth.password = text("Secret");
     }
     Some(auth)
+}
+
+/// Remembers credentials: with the credential helper, or else in the configuration file.
+///
+/// # Errors
+/// The helper fails or the file cannot be written.
+pub(crate) fn store(dir: &Path, auth: &AuthConfig) -> Result<()> {
+    let config = ConfigFile::load(dir);
+    let helper = config.text("credsStore").to_owned();
+    if !helper.is_empty() {
+        let (user, secret) = match auth.identitytoken.as_str() {
+            "" => (auth.username.as_str(), auth.password.as_str()),
+            token => ("<token>", token),
+        };
+        let document = json!({"ServerURL": auth.serveraddress, "Username": user, "Secret": secret});
+        return run_helper(&helper, "store", document.to_string().as_bytes()).map(drop);
+    }
+    let pair = STANDARD.encode(format!("{}:{}", auth.username, auth.password));
+    let entry = match auth.identitytoken.as_str() {
+        "" => json!({"auth": pair}),
+        token => json!({"auth": STANDARD.encode(format!("{}:", auth.username)), "identitytoken": token}),
+    };
+    let path = dir.join("config.json");
+    config.with_auth(&auth.serveraddress, Some(entry)).save(dir)?;
+    print::warn(&format!(
+        "\nWARNING! Your credentials are stored unencrypted in '{}'.\nConfigure a credential helper to remove this \
+         warning. See\nhttps://docs.docker.com/go/credential-store/\n",
+        path.display()
+    ));
+    Ok(())
+}
+
+/// Forgets credentials.
+///
+/// # Errors
+/// As [`store`].
+pub(crate) fn erase(dir: &Path, server: &str) -> Result<()> {
+    let config = ConfigFile::load(dir);
+    let helper = config.text("credsStore").to_owned();
+    if !helper.is_empty() {
+        return run_helper(&helper, "erase", server.as_bytes()).map(drop);
+    }
+    if config.get("auths").is_some_and(|auths| auths.get(server).is_some()) {
+        config.with_auth(server, None).save(dir)?;
+    }
+    Ok(())
+}
+
+fn run_helper(name: &str, action: &str, input: &[u8]) -> Result<Vec<u8>> {
+    let program = format!("docker-credential-{name}");
+    let failed = |why: String| Error::message(format!("error {action} credentials - {program}: {why}"));
+    let mut child = Command::new(&program)
+        .arg(action)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input)?;
+    }
+    let output = child.wait_with_output()?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(failed(String::from_utf8_lossy(&output.stdout).trim().to_owned())),
+    }
 }
 
 #[cfg(test)]
@@ -106,5 +165,23 @@ mod tests {
         assert_eq!((auth.username.as_str(), auth.password.as_str()), ("you", "pass:word"));
         assert!(find(&config, "other.example").is_none());
         assert_eq!(header(&config, "other.example"), "");
+    }
+
+    #[test]
+    fn logins_are_kept_and_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let auth = AuthConfig {
+            username: "me".to_owned(),
+            password: "secret".to_owned(),
+            serveraddress: "reg.example".to_owned(),
+            ..AuthConfig::default()
+        };
+        std::fs::write(dir.path().join("config.json"), r#"{"psFormat":"x"}"#).unwrap();
+        store(dir.path(), &auth).unwrap();
+        let config = ConfigFile::load(dir.path());
+        assert_eq!(config.text("psFormat"), "x");
+        assert_eq!(find(&config, "reg.example").unwrap().password, "secret");
+        erase(dir.path(), "reg.example").unwrap();
+        assert!(find(&ConfigFile::load(dir.path()), "reg.example").is_none());
     }
 }

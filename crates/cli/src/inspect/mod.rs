@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use wharf_client::Client;
 use wharf_template::Template;
 
-pub(crate) use self::typed::typed;
+pub(crate) use self::typed::{typed, typed_as};
 use crate::{Error, Result, print};
 
 /// The kinds of objects.

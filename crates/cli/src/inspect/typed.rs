@@ -107,6 +107,16 @@ pub(crate) fn typed(document: &Json) -> Value {
     convert("", document)
 }
 
+/// As [`typed`], for messages that name the Go type of the whole document.
+pub(crate) fn typed_as(type_name: &'static str, document: &Json) -> Value {
+    match typed(document) {
+        Value::Struct(data) => {
+            Value::Struct(Arc::new(Struct { type_name: Some(type_name), ..Struct::clone(&data) }))
+        }
+        other => other,
+    }
+}
+
 fn convert(key: &str, json: &Json) -> Value {
     match json {
         Json::Null if POINTERS.contains(&key) => Value::Nil(Nil::Pointer),

@@ -1,5 +1,6 @@
 //! Text for people: tables, units, templates over rows, progress.
 
+mod document;
 mod format;
 mod ports;
 mod progress;
@@ -9,6 +10,7 @@ mod text;
 mod units;
 
 pub(crate) use self::{
+    document::Document,
     format::Format,
     ports::ports,
     progress::Display,

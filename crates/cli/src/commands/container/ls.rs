@@ -31,7 +31,8 @@ pub(crate) const COMMAND: Command = Command::new("ls", "[OPTIONS]", "List contai
     .flags(FLAGS)
     .run(run);
 
-const HEADINGS: &[(&str, &str)] = &[
+/// The headings of the list.
+pub(crate) const HEADINGS: &[(&str, &str)] = &[
     ("ID", "CONTAINER ID"),
     ("Names", "NAMES"),
     ("Image", "IMAGE"),

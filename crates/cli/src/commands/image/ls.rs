@@ -28,7 +28,8 @@ pub(crate) const COMMAND: Command = Command::new("ls", "[OPTIONS] [REPOSITORY[:T
     .flags(FLAGS)
     .run(run);
 
-const HEADINGS: &[(&str, &str)] = &[
+/// The headings of the list.
+pub(crate) const HEADINGS: &[(&str, &str)] = &[
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),

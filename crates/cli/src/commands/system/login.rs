@@ -1,8 +1,16 @@
 //! `system login`.
 
+use std::io::{BufRead, Read};
+
+use rustix::termios::{LocalModes, OptionalActions};
+use wharf_api::auth::AuthConfig;
+
 use crate::{
+    Cli, Error, Matches, Result,
     command::{Args, Command},
+    config,
     flag::Flag,
+    print, registry_auth,
 };
 
 static FLAGS: &[Flag] = &[
@@ -15,4 +23,84 @@ static FLAGS: &[Flag] = &[
 pub(crate) const COMMAND: Command = Command::new("login", "[OPTIONS] [SERVER]", "Authenticate to a registry")
     .long("Authenticate to a registry.\nDefaults to Docker Hub if no server is specified.")
     .args(Args::Max(1))
-    .flags(FLAGS);
+    .flags(FLAGS)
+    .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let (mut user, mut password) = (m.str("username").to_owned(), m.str("password").to_owned());
+    if !password.is_empty() {
+        print::warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
+        if m.bool("password-stdin") {
+            return Err(Error::message(
+                "conflicting options: cannot specify both --password and --password-stdin",
+            ));
+        }
+    }
+    if m.bool("password-stdin") {
+        if user.is_empty() {
+            return Err(Error::message("the --password-stdin option requires --username to be set"));
+        }
+        std::io::stdin().read_to_string(&mut password)?;
+        password = password.trim_end_matches(['\r', '\n']).to_owned();
+    }
+    let server = registry_auth::server(m.arg(0)).to_owned();
+    if user.is_empty() || password.is_empty() {
+        let known = registry_auth::find(&config::ConfigFile::load(cli.config_dir()), &server);
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+        match known {
+            Some(known) if user.is_empty() && !known.username.is_empty() => {
+                print::line("Authenticating with existing credentials... ");
+                (user, password) = (known.username, known.password);
+            }
+            _ if !terminal => {
+                return Err(Error::message(
+                    "Error: Cannot perform an interactive login from a non TTY device",
+                ));
+            }
+            _ => (user, password) = ask(user)?,
+        }
+    }
+    let auth = AuthConfig { username: user, password, serveraddress: server, ..AuthConfig::default() };
+    let client = cli.client()?;
+    let answer = cli.block_on(async { Ok(client.auth(&auth).await?) })?;
+    let auth = match answer.identity_token.as_str() {
+        "" => auth,
+        token => AuthConfig { password: String::new(), identitytoken: token.to_owned(), ..auth },
+    };
+    registry_auth::store(cli.config_dir(), &auth)?;
+    print::line(if answer.status.is_empty() { "Login Succeeded" } else { &answer.status });
+    Ok(())
+}
+
+/// Asks for what is missing; the password is not shown.
+fn ask(user: String) -> Result<(String, String)> {
+    let mut user = user;
+    if user.is_empty() {
+        print::out("Username: ");
+        std::io::stdin().lock().read_line(&mut user)?;
+    }
+    let user = user.trim().to_owned();
+    if user.is_empty() {
+        return Err(Error::message("username is required"));
+    }
+    print::out("Password: ");
+    let password = read_hidden()?;
+    print::line("");
+    if password.is_empty() {
+        return Err(Error::message("password is required"));
+    }
+    Ok((user, password))
+}
+
+fn read_hidden() -> Result<String> {
+    let stdin = std::io::stdin();
+    let before = rustix::termios::tcgetattr(&stdin).map_err(std::io::Error::from)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    rustix::termios::tcsetattr(&stdin, OptionalActions::Now, &silent).map_err(std::io::Error::from)?;
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line);
+    rustix::termios::tcsetattr(&stdin, OptionalActions::Now, &before).map_err(std::io::Error::from)?;
+    read?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

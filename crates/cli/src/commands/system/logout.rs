@@ -1,8 +1,19 @@
 //! `system logout`.
 
-use crate::command::{Args, Command};
+use crate::{
+    Cli, Matches, Result,
+    command::{Args, Command},
+    print, registry_auth,
+};
 
 /// The definition.
-pub(crate) const COMMAND: Command = Command::new("logout", "[SERVER]", "Log out from a registry.")
+pub(crate) const COMMAND: Command = Command::new("logout", "[SERVER]", "Log out from a registry")
     .long("Log out from a registry.\nIf no server is specified, the default is defined by the daemon.")
-    .args(Args::Max(1));
+    .args(Args::Max(1))
+    .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let server = registry_auth::server(m.arg(0));
+    print::line(&format!("Removing login credentials for {server}"));
+    registry_auth::erase(cli.config_dir(), server)
+}

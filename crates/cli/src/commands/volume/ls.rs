@@ -24,7 +24,8 @@ pub(crate) const COMMAND: Command = Command::new("ls", "[OPTIONS]", "List volume
     .flags(FLAGS)
     .run(run);
 
-const HEADINGS: &[(&str, &str)] = &[
+/// The headings of the list.
+pub(crate) const HEADINGS: &[(&str, &str)] = &[
     ("Name", "VOLUME NAME"),
     ("Driver", "DRIVER"),
     ("Scope", "SCOPE"),
