@@ -3,6 +3,7 @@
 pub(crate) mod link;
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ const HEADER: usize = 16;
 const RECEIVE_BUFFER: usize = 64 << 10;
 
 /// One netlink socket, bound to the network namespace of the thread that opened it.
+#[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
     sequence: u32,
@@ -96,7 +98,7 @@ impl Socket {
         let mut bytes = Vec::with_capacity(128);
         append(&mut bytes, message, NLM_F_REQUEST | NLM_F_DUMP, sequence);
         let mut found = Vec::new();
-        self.exchange(&bytes, sequence, |reply| {
+        self.exchange(&bytes, sequence..=sequence, |reply| {
             if let Some(message) = parse(&reply) {
                 found.push(message);
             }
@@ -110,16 +112,23 @@ impl Socket {
         let mut bytes = Vec::with_capacity(128);
         append(&mut bytes, message, NLM_F_REQUEST | NLM_F_ACK, sequence);
         let mut found = None;
-        self.exchange(&bytes, sequence, |reply| found = parse(&reply))?;
+        self.exchange(&bytes, sequence..=sequence, |reply| found = parse(&reply))?;
         found.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
-    /// Sends ready-made messages and reads until the one numbered `last` is acknowledged or its dump is done.
+    /// Numbers for this many messages that are sent as they are; returns the one before the first.
+    pub(crate) fn reserve_sequences(&mut self, count: u32) -> u32 {
+        let base = self.sequence;
+        self.sequence += count;
+        base
+    }
+
+    /// Sends ready-made messages with these numbers and reads until the last is acknowledged or its dump is done.
     /// Returns the first error the kernel reports for any of them.
     pub(crate) fn exchange(
         &mut self,
         bytes: &[u8],
-        last: u32,
+        numbers: RangeInclusive<u32>,
         mut on_reply: impl FnMut(Reply<'_>),
     ) -> io::Result<()> {
         self.send(bytes, 4 << 20)?;
@@ -129,12 +138,14 @@ impl Socket {
                 on_reply(reply);
                 false
             }
-            Frame::Done(sequence) => sequence == last,
+            Frame::Done(sequence) => sequence == *numbers.end(),
+            // What is left of an exchange that was given up is not ours.
+            Frame::Ack(sequence, _) if !numbers.contains(&sequence) => false,
             Frame::Ack(sequence, result) => {
                 if first_error.is_ok() {
                     first_error = result;
                 }
-                sequence == last
+                sequence == *numbers.end()
             }
         })?;
         first_error

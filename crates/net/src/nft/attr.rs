@@ -1,5 +1,7 @@
 //! Encoding of nfnetlink messages: a batch of messages with nested, padded attributes in network byte order.
 
+use std::ops::RangeInclusive;
+
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLA_F_NESTED: u16 = 0x8000;
@@ -28,24 +30,37 @@ impl Batch {
         self.last.is_none()
     }
 
+    /// How many messages the finished batch has.
+    pub(super) fn len(&self) -> u32 {
+        self.sequence + 1
+    }
+
     /// Adds one nftables message.
     pub(super) fn message(&mut self, kind: u16, flags: u16, fill: impl FnOnce(&mut Attributes<'_>)) {
         self.last = Some(self.bytes.len());
         self.frame(SUBSYSTEM << 8 | kind, NLM_F_REQUEST | flags, FAMILY, 0, fill);
     }
 
-    /// The whole batch and the sequence number whose acknowledgement ends the answer.
+    /// The whole batch, numbered after `base`, and the numbers from its first message to the one whose
+    /// acknowledgement ends the answer.
     ///
     /// Only the last message asks for one: errors are reported for every message anyway, and a long batch
     /// of acknowledgements would overflow the receive buffer.
-    pub(super) fn finish(mut self) -> (Vec<u8>, u32) {
+    pub(super) fn finish(mut self, base: u32) -> (Vec<u8>, RangeInclusive<u32>) {
         let last = self.sequence;
         if let Some(at) = self.last {
             let flags = u16::from_ne_bytes([self.bytes[at + 6], self.bytes[at + 7]]) | NLM_F_ACK;
             self.bytes[at + 6..at + 8].copy_from_slice(&flags.to_ne_bytes());
         }
         self.frame(BATCH_END, NLM_F_REQUEST, 0, SUBSYSTEM, |_| {});
-        (self.bytes, last)
+        let mut at = 0;
+        while let Some(header) = self.bytes.get_mut(at..at + 12) {
+            let number = |field: &[u8]| u32::from_ne_bytes([field[0], field[1], field[2], field[3]]);
+            let (length, sequence) = (number(header), number(&header[8..]) + base);
+            header[8..].copy_from_slice(&sequence.to_ne_bytes());
+            at += length as usize;
+        }
+        (self.bytes, base + 1..=base + last)
     }
 
     fn frame(

@@ -19,36 +19,44 @@ const TABLE: &str = "filter";
 const NFGENMSG: usize = 4;
 
 /// Makes the host's filter table accept exactly these bridges of the engine named `instance`; with none, our
-/// rules are removed.
+/// rules are removed. Changes nothing if that is so already.
 ///
 /// # Errors
 /// The kernel's, other than the table not being there.
-pub(crate) fn accept_bridges(instance: &str, bridges: &[&str]) -> io::Result<()> {
-    let mut socket = Socket::netfilter()?;
+pub(crate) fn accept_bridges(socket: &mut Socket, instance: &str, bridges: &[&str]) -> io::Result<()> {
     let mark = format!("wharf:{instance}:");
-    let mut batch = Batch::new();
+    let mut wanted: Vec<_> = match user_chain(socket)? {
+        Some(chain) => bridges.iter().flat_map(|bridge| [(chain, *bridge); 2]).collect(),
+        None => Vec::new(),
+    };
+    wanted.sort_unstable();
+    let mut present = Vec::new();
     for chain in ["DOCKER-USER", "FORWARD"] {
-        for handle in our_rules(&mut socket, chain, &mark)? {
-            batch.message(DELRULE, 0, |a| {
-                a.text(1, TABLE);
-                a.text(2, chain);
-                a.u64(3, handle);
-            });
+        let rules = our_rules(socket, chain, &mark)?;
+        present.extend(rules.into_iter().map(|(handle, bridge)| (chain, bridge, handle)));
+    }
+    present.sort_unstable();
+    if present.iter().map(|(chain, bridge, _)| (*chain, bridge.as_str())).eq(wanted.iter().copied()) {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    for (chain, _, handle) in present {
+        batch.message(DELRULE, 0, |a| {
+            a.text(1, TABLE);
+            a.text(2, chain);
+            a.u64(3, handle);
+        });
+    }
+    wanted.dedup();
+    for (chain, bridge) in wanted {
+        let comment = format!("{mark}{bridge}");
+        let name = || bridge.to_owned();
+        for interface in [Statement::InputIs(true, name()), Statement::OutputIs(true, name())] {
+            let rule = [interface, Statement::Counter, Statement::Accept];
+            batch.add_rule(TABLE, chain, 0, &rule, Some(&comment));
         }
     }
-    if !bridges.is_empty()
-        && let Some(chain) = user_chain(&mut socket)?
-    {
-        for bridge in bridges {
-            let comment = format!("{mark}{bridge}");
-            let name = || (*bridge).to_owned();
-            for interface in [Statement::InputIs(true, name()), Statement::OutputIs(true, name())] {
-                let rule = [interface, Statement::Counter, Statement::Accept];
-                batch.add_rule(TABLE, chain, 0, &rule, Some(&comment));
-            }
-        }
-    }
-    batch.commit()
+    batch.commit(socket)
 }
 
 /// The chain for an administrator's own rules: Docker's if it is there.
@@ -59,7 +67,7 @@ fn user_chain(socket: &mut Socket) -> io::Result<Option<&'static str>> {
             a.text(1, TABLE);
             a.text(3, chain);
         });
-        match socket.exchange(&bytes, sequence, |_| {}) {
+        match socket.exchange(&bytes, sequence..=sequence, |_| {}) {
             Ok(()) => return Ok(Some(chain)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
@@ -68,28 +76,31 @@ fn user_chain(socket: &mut Socket) -> io::Result<Option<&'static str>> {
     Ok(None)
 }
 
-/// Handles of the rules in `chain` whose comment starts with `mark`.
-fn our_rules(socket: &mut Socket, chain: &str, mark: &str) -> io::Result<Vec<u64>> {
+/// The rules in `chain` whose comment starts with `mark`: handle, and the bridge the comment names.
+fn our_rules(socket: &mut Socket, chain: &str, mark: &str) -> io::Result<Vec<(u64, String)>> {
     let sequence = socket.next_sequence();
     let bytes = request(GETRULE, DUMP, sequence, |a| {
         a.text(1, TABLE);
         a.text(2, chain);
     });
-    let mut handles = Vec::new();
-    let result = socket.exchange(&bytes, sequence, |reply| {
-        let (mut handle, mut ours) = (None, false);
+    let mut rules = Vec::new();
+    let result = socket.exchange(&bytes, sequence..=sequence, |reply| {
+        let (mut handle, mut bridge) = (None, None);
         for (kind, value) in attributes(reply.payload.get(NFGENMSG..).unwrap_or_default()) {
             match kind {
                 3 => handle = value.try_into().ok().map(u64::from_be_bytes),
-                // User data: type, length, then the comment.
-                7 => ours |= value.get(2..).is_some_and(|comment| comment.starts_with(mark.as_bytes())),
+                // User data: type, length, then the comment and a zero byte.
+                7 => {
+                    let comment = value.get(2..).and_then(|comment| comment.strip_prefix(mark.as_bytes()));
+                    bridge = comment.map(|b| String::from_utf8_lossy(b).trim_end_matches('\0').to_owned());
+                }
                 _ => {}
             }
         }
-        handles.extend(handle.filter(|_| ours));
+        rules.extend(handle.zip(bridge));
     });
     match result {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        other => other.map(|()| handles),
+        other => other.map(|()| rules),
     }
 }

@@ -29,6 +29,7 @@ const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
 const NEWSETELEM: u16 = 12;
 const DELSETELEM: u16 = 14;
+const EXCLUSIVE: u16 = 0x200;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
 /// `nft` shows a set's keys by these type numbers; the kernel does not care.
@@ -50,14 +51,17 @@ pub(crate) struct Forward {
 impl Batch {
     /// Sends the batch; the kernel applies all of it or nothing.
     ///
+    /// The socket should live on: closing one after something was deleted waits for an RCU grace period.
+    ///
     /// # Errors
     /// The first error the kernel reports.
-    pub(crate) fn commit(self) -> io::Result<()> {
+    pub(crate) fn commit(self, socket: &mut Socket) -> io::Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        let (bytes, last) = self.finish();
-        Socket::netfilter()?.exchange(&bytes, last, |_| {})
+        let base = socket.reserve_sequences(self.len());
+        let (bytes, numbers) = self.finish(base);
+        socket.exchange(&bytes, numbers, |_| {})
     }
 
     /// Replaces the whole table by one for these bridges and ports.
@@ -190,8 +194,8 @@ impl Batch {
     }
 }
 
-/// Replaces the table that sends a container's DNS queries to the embedded server, in the namespace of the
-/// calling thread.
+/// Makes the table that sends a container's DNS queries to the embedded server, in the namespace of the calling
+/// thread, or replaces the one of an earlier server.
 pub(crate) fn redirect_dns(server: Ipv4Addr, udp: u16, tcp: u16) -> io::Result<()> {
     const TABLE: &str = "wharf-dns";
     let server_only = ipnet::Ipv4Net::new_assert(server, 32);
@@ -206,11 +210,19 @@ pub(crate) fn redirect_dns(server: Ipv4Addr, udp: u16, tcp: u16) -> io::Result<(
         priority: -100,
         rules: vec![rule(17, udp), rule(6, tcp)],
     };
-    let mut batch = Batch::new();
-    batch.remove_table(TABLE);
-    batch.message(NEWTABLE, CREATE, |a| a.text(1, TABLE));
-    batch.add_chain(TABLE, &chain);
-    batch.commit()
+    let make = |mut batch: Batch, flags: u16| {
+        batch.message(NEWTABLE, CREATE | flags, |a| a.text(1, TABLE));
+        batch.add_chain(TABLE, &chain);
+        batch.commit(&mut Socket::netfilter()?)
+    };
+    match make(Batch::new(), EXCLUSIVE) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let mut batch = Batch::new();
+            batch.remove_table(TABLE);
+            make(batch, 0)
+        }
+        other => other,
+    }
 }
 
 struct Element {

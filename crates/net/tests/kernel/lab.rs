@@ -28,9 +28,7 @@ impl Lab {
         let result = std::thread::spawn(move || {
             enter_new_namespace();
             run("ip link set lo up");
-            let folder = tempfile::tempdir().unwrap();
-            let db = Db::open(folder.path().join("test.db")).unwrap();
-            test(&Lab { db, _folder: folder });
+            test(&Lab::new());
         });
         if let Err(panic) = result.join() {
             std::panic::resume_unwind(panic);
@@ -39,6 +37,17 @@ impl Lab {
 
     pub(crate) fn open(&self) -> Net {
         Net::open(NetConfig::default(), self.db.clone()).unwrap()
+    }
+
+    fn new() -> Lab {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(folder.path().join("test.db")).unwrap();
+        Lab { db, _folder: folder }
+    }
+
+    /// A second engine's database on the same host.
+    pub(crate) fn second(&self) -> Lab {
+        Lab::new()
     }
 
     /// A fresh engine's networks.
