@@ -68,6 +68,22 @@ fn main() {
         running.push((state, netns));
     }
     let start = Instant::now();
+    std::thread::scope(|scope| {
+        let make = |w: u16| {
+            scope.spawn(move || {
+                (w..count)
+                    .step_by(8)
+                    .map(|_| std::thread::spawn(new_namespace).join().unwrap())
+                    .collect::<Vec<_>>()
+            })
+        };
+        let all: Vec<_> = (0..8).map(make).collect();
+        let all: Vec<_> = all.into_iter().map(|t| t.join().unwrap()).collect();
+        println!("{count} new namespaces by 8 threads   {:.1?}", start.elapsed());
+        drop(all);
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    let start = Instant::now();
     let parallel: Vec<_> = std::thread::scope(|scope| {
         let worker = |w: u16| {
             let (net, db) = (&net, &db);
@@ -75,15 +91,17 @@ fn main() {
             let attach = move |i| {
                 let netns = std::thread::spawn(new_namespace).join().unwrap();
                 let state = allocate(net, db, "bridge", format!("p{i}"));
+                let start = Instant::now();
                 net.attach(&state, netns.as_fd()).unwrap();
-                (state, netns)
+                (start.elapsed(), netns)
             };
             scope.spawn(move || range.map(attach).collect::<Vec<_>>())
         };
         (0..8).map(worker).collect::<Vec<_>>().into_iter().flat_map(|t| t.join().unwrap()).collect()
     });
     println!("{count} new namespaces attached by 8 threads   {:.1?}", start.elapsed());
-    drop(parallel);
+    let (times, namespaces): (Vec<_>, Vec<_>) = parallel.into_iter().unzip();
+    drop(namespaces);
     let states: Vec<_> = running.iter().map(|(state, _)| state.clone()).collect();
     drop(net);
     let net = Net::open(NetConfig::default(), db.clone()).unwrap();
@@ -95,6 +113,7 @@ fn main() {
         timed(&mut detach, || net.detach(&state).unwrap());
         drop(netns);
     }
+    report("attach, 8 at once", times);
     report("lease (transaction)", lease);
     report("attach", attach);
     report("publish one port, v4 and v6", publish);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::Ipv4Net;
@@ -10,6 +11,8 @@ use ipnet::Ipv4Net;
 use crate::netlink::Socket;
 use crate::netlink::link::{self, Link, PortSetting, VethPair};
 use crate::{Driver, EndpointState, Error, MacAddr, NetworkRecord, Result, netns, sysctl};
+
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Index of `lo` in every network namespace.
 const LOOPBACK: u32 = 1;
@@ -89,6 +92,9 @@ fn attach_bridge(state: &EndpointState, netns: BorrowedFd<'_>) -> io::Result<()>
         peer_mac: mac,
         peer_netns: netns,
     };
+    // All of this waits for one lock of the kernel, again and again: taking turns here instead is several times
+    // faster when many containers start at once.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // The socket stays in the host's namespace wherever the thread goes.
     netns::inside(netns, || {
         socket.add_veth(&pair)?;

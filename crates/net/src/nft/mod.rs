@@ -130,6 +130,10 @@ impl Batch {
                 a.u32(7, length);
             }
             a.u32(10, id);
+            if key.0 == TYPE_INTERFACE {
+                // So that `nft` shows the names: user data 0 is the keys' byte order, 1 the host's.
+                a.bytes(13, &[&[0, 4], &1u32.to_ne_bytes()[..]].concat());
+            }
         });
     }
 

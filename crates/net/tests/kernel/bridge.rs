@@ -368,3 +368,28 @@ fn a_udp_client_that_keeps_sending_finds_the_new_container() {
         }
     });
 }
+
+#[test]
+fn nft_reads_the_table_back() {
+    Lab::run(|lab| {
+        let net = lab.start();
+        let mut web = lab.container(&net, "bridge", "web");
+        net.publish(&mut web.state, &[tcp(Some("0.0.0.0"), 8080, 80), tcp(Some("127.0.0.1"), 8081, 81)])
+            .unwrap();
+        let table = run("nft list table ip wharf");
+        for line in [
+            "elements = { \"wharf0\" }",
+            "\"wharf0\" . \"wharf0\" : accept",
+            "127.0.0.1 . tcp . 8081 : 172.17.0.2 . 81",
+            "tcp . 8080 : 172.17.0.2 . 80",
+            "iifname != \"wharf0\" ip daddr 172.17.0.0/16 ip daddr != 172.17.0.1 drop",
+            "fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports_by_address",
+            "ct state established,related accept",
+            "oifname @bridges ct status dnat accept",
+            "iifname . oifname vmap @same_bridge",
+            "ip saddr 172.17.0.0/16 oifname != \"wharf0\" masquerade",
+        ] {
+            assert!(table.contains(line), "{line} is not in {table}");
+        }
+    });
+}
