@@ -96,10 +96,27 @@ impl Cli {
     /// The address is malformed or the daemon does not start.
     pub(crate) fn client(&self) -> Result<Client> {
         let host = self.host()?;
+        self.check_context(host)?;
         let client = Client::from_env(host)
             .map_err(|error| Error::message(format!("Failed to initialize: {error}")))?;
         self.ensure_daemon()?;
         Ok(client)
+    }
+
+    /// A context other than the default one names an engine that this version cannot find.
+    fn check_context(&self, host: Option<&str>) -> Result<()> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let named = match &self.context {
+            Some(name) => Some(name.clone()),
+            None if host.is_some() || variable("DOCKER_HOST").is_some() => None,
+            None => variable("DOCKER_CONTEXT"),
+        };
+        match named {
+            Some(name) if name != "default" => Err(Error::message(format!(
+                "context \"{name}\": contexts are not supported by this version, use -H or DOCKER_HOST"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Calls `work` for each name in turn; what it returns is printed, what fails is reported at the end.

@@ -218,7 +218,7 @@ impl Client {
         };
         let mut sender = self.sender(method, &url).await?;
         let request = self.request(method, &url, payload, headers)?;
-        let response = sender.send_request(request).await?;
+        let response = sender.send_request(request).await.map_err(upload_error)?;
         let answer = Answer { response, client: self.clone(), sender };
         if answer.status().is_client_error() || answer.status().is_server_error() {
             return Err(refused(answer).await);
@@ -329,6 +329,18 @@ pub(crate) async fn collect(answer: Answer) -> Result<Bytes> {
     let bytes = response.into_body().collect().await?.to_bytes();
     client.put_back(sender);
     Ok(bytes)
+}
+
+/// A request whose own body failed is not the connection's fault.
+fn upload_error(error: hyper::Error) -> Error {
+    use std::{error::Error as _, io};
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(cause) if error.is_user() => Error::Upload(match cause.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(cause.kind(), cause.to_string()),
+        }),
+        _ => error.into(),
+    }
 }
 
 /// The error that an answer with an error status carries.

@@ -58,6 +58,9 @@ pub enum Error {
     /// The connection broke.
     #[error("error during connect: {0}")]
     Http(#[from] hyper::Error),
+    /// What was to be sent could not be read.
+    #[error("error during connect: {}", system_message(.0))]
+    Upload(#[source] io::Error),
     /// Reading from or writing to the connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -98,4 +101,12 @@ impl Error {
     pub fn is_connect(&self) -> bool {
         matches!(self, Self::Connect { .. })
     }
+}
+
+/// What the system says, as Go's library prints it: in small letters and without the number.
+fn system_message(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }

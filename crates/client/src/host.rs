@@ -31,10 +31,17 @@ impl Host {
     /// # Errors
     /// [`Error::Host`] if the address is malformed or of a kind that is not supported.
     pub fn from_env(given: Option<&str>) -> Result<Self> {
-        match given.map(str::to_owned).or_else(|| env::var("DOCKER_HOST").ok()) {
-            Some(address) if !address.is_empty() => Self::parse(&address),
-            _ => Ok(Self::default()),
+        let host = match given.map(str::to_owned).or_else(|| env::var("DOCKER_HOST").ok()) {
+            Some(address) if !address.is_empty() => Self::parse(&address)?,
+            _ => Self::default(),
+        };
+        let encrypted = env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
+        if encrypted && matches!(host, Self::Tcp(_)) {
+            return Err(Error::Host(format!(
+                "DOCKER_TLS_VERIFY is set, but TLS is not supported yet: {host}"
+            )));
         }
+        Ok(host)
     }
 
     /// Reads `unix://PATH`, `tcp://HOST:PORT` or `HOST:PORT`.

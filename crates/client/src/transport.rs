@@ -48,11 +48,23 @@ fn connect_error(host: &Host, method: &str, url: &str, source: io::Error) -> Err
         (io::ErrorKind::PermissionDenied, Host::Unix(path)) => {
             let path = path.display().to_string();
             let url = format!("http://{}{url}", path.replace('/', "%2F"));
-            let method = method[..1].to_owned() + &method[1..].to_lowercase();
+            let method = capitalised(method);
             Error::Permission { host: host.to_string(), method, url, path }
+        }
+        // The system's resolver fails without a number.
+        (_, Host::Tcp(address)) if source.raw_os_error().is_none() => {
+            let name = address.rsplit_once(':').map_or(address.as_str(), |(name, _)| name);
+            let method = capitalised(method);
+            let text = format!("{method} \"http://{address}{url}\": dial tcp: lookup {name}: no such host");
+            Error::Unreachable { message: text }
         }
         _ => Error::Connect { host: host.to_string(), source },
     }
+}
+
+/// `Get`, `Post`, as Go's library names methods.
+fn capitalised(method: &str) -> String {
+    method[..1].to_owned() + &method[1..].to_lowercase()
 }
 
 macro_rules! each {

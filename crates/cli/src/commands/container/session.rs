@@ -266,3 +266,43 @@ pub(super) fn exit_with(code: i64) -> Result<()> {
         code => Err(Error::exit((code & 0xff) as u8)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_failed_start_counts_even_if_the_streams_end_first() {
+        let start = async {
+            tokio::task::yield_now().await;
+            Err(Error::message("no such program"))
+        };
+        let end = block_on(run_and_start(ready(Ok(End::Closed)), start, Some(pending())));
+        assert_eq!(end.unwrap_err().to_string(), "no such program");
+    }
+
+    #[test]
+    fn a_session_ends_with_its_streams_and_not_with_the_start() {
+        let streaming = async {
+            tokio::task::yield_now().await;
+            Ok(End::Detached)
+        };
+        let end = block_on(run_and_start(streaming, ready(Ok(())), None::<std::future::Pending<_>>));
+        assert_eq!(end.unwrap(), End::Detached);
+        assert_eq!(End::Detached.or_escape().unwrap_err().to_string(), "read escape sequence");
+    }
+
+    #[test]
+    fn exit_codes_become_the_status_of_the_program() {
+        assert!(exit_with(0).is_ok());
+        assert_eq!(exit_with(137).unwrap_err().code(), 137);
+        assert_eq!(exit_with(256 + 3).unwrap_err().code(), 3);
+    }
+}
