@@ -5,14 +5,12 @@ use std::{
     collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::Command,
 };
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{release_binary, root};
+use crate::{engine::Engine, release_binary, root};
 
 /// Names of the scenarios that pass; the list only grows.
 const LIST: &str = "tests/acceptance.txt";
@@ -21,14 +19,19 @@ fn folder() -> PathBuf {
     env::var_os("ACCEPTANCE").map_or_else(|| root().join("../shared/acceptance"), PathBuf::from)
 }
 
+fn start(binary: &Path) -> Result<Engine> {
+    let folder = env::temp_dir().join(format!("wharf-acceptance-{}", std::process::id()));
+    Engine::start(binary, &folder, "wharfacc0")
+}
+
 /// Runs the runner with the caller's arguments.
 ///
 /// # Errors
 /// The scenarios are not there, or one fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let binary = release_binary()?;
-    let daemon = Daemon::start(&binary)?;
-    let status = daemon.runner(&binary).args(args).status()?;
+    let engine = start(&binary)?;
+    let status = runner(&engine, &binary)?.args(args).status()?;
     ensure!(status.success(), "scenarios failed");
     Ok(())
 }
@@ -45,11 +48,11 @@ pub(crate) fn run_listed(binary: &Path) -> Result<()> {
     let text = fs::read_to_string(root().join(LIST)).with_context(|| format!("reading {LIST}"))?;
     let listed: BTreeSet<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    let daemon = Daemon::start(binary)?;
-    let report = daemon.folder.join("junit.xml");
+    let engine = start(binary)?;
+    let report = engine.folder.join("junit.xml");
     // A scenario that is not on the list may fail: the runner's own verdict is of no interest.
     let files = listed_files(&listed)?;
-    daemon.runner(binary).arg("--junit").arg(&report).args(files).status()?;
+    runner(&engine, binary)?.arg("--junit").arg(&report).args(files).status()?;
     let passed = passed(&fs::read_to_string(&report).context("the runner wrote no report")?);
     let failed: Vec<_> = listed.iter().filter(|name| !passed.contains(**name)).collect();
     let more: Vec<_> = passed.iter().filter(|name| !listed.contains(name.as_str())).collect();
@@ -85,61 +88,18 @@ fn passed(report: &str) -> BTreeSet<String> {
     passed.filter_map(|case| case.split("name=\"").nth(1)?.split('"').next()).map(str::to_owned).collect()
 }
 
-/// A daemon of its own for the scenarios; ended with everything it made when dropped.
-struct Daemon {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Daemon {
-    fn start(binary: &Path) -> Result<Daemon> {
-        let folder = env::temp_dir().join(format!("wharf-acceptance-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        let socket = folder.join("wharf.sock");
-        // The names by which the binary is called in the scenarios.
-        for alias in ["wharf", "wharf-compose"] {
-            let _ = fs::remove_file(folder.join(alias));
-            std::os::unix::fs::symlink(binary, folder.join(alias))?;
-        }
-        let log = fs::File::create(folder.join("daemon.log"))?;
-        let child = Command::new(binary)
-            .arg("daemon")
-            .arg("-H")
-            .arg(format!("unix://{}", socket.display()))
-            .arg("--data-root")
-            .arg(folder.join("data"))
-            .arg("--exec-root")
-            .arg(folder.join("exec"))
-            .arg("--pidfile")
-            .arg(folder.join("pid"))
-            .args(["--bridge", "wharfacc0"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let daemon = Daemon { child, folder };
-        let limit = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
-            ensure!(Instant::now() < limit, "the daemon did not start, see {}", daemon.folder.display());
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(daemon)
+/// The runner with everything it needs to know of the engine under test.
+fn runner(engine: &Engine, binary: &Path) -> Result<Command> {
+    // The names by which the binary is called in the scenarios.
+    for alias in ["wharf", "wharf-compose"] {
+        let link = engine.folder.join(alias);
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(binary, link)?;
     }
-
-    fn runner(&self, _binary: &Path) -> Command {
-        let mut command = Command::new("python3");
-        command.arg(folder().join("run.py"));
-        command.env("CLI", self.folder.join("wharf"));
-        command.env("DOCKER_HOST", format!("unix://{}", self.folder.join("wharf.sock").display()));
-        command.env("PYTHONDONTWRITEBYTECODE", "1");
-        command
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+    let mut command = Command::new("python3");
+    command.arg(folder().join("run.py"));
+    command.env("CLI", engine.folder.join("wharf"));
+    command.env("DOCKER_HOST", engine.host());
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command)
 }

@@ -1,7 +1,10 @@
 //! Developer tasks: `cargo xtask test`, `cargo xtask bench` and `cargo xtask tidy`.
 
 mod acceptance;
+mod bench;
+mod engine;
 mod packages;
+mod rootfs;
 mod test;
 mod tidy;
 
@@ -19,6 +22,7 @@ usage: cargo xtask TASK
 
   test         install what the tests need (Debian), then run everything that CI runs
   acceptance   only the acceptance scenarios; arguments are passed to their runner
+  bench        measure, beside the docker-compatible command line in PEER (engine at PEER_HOST) if it is set
   tidy         check dependency arrows, licences and documentation
 ";
 
@@ -29,6 +33,7 @@ fn main() -> Result<()> {
     match task {
         "test" => test::all(),
         "acceptance" => acceptance::run(rest),
+        "bench" => bench::run(),
         "tidy" => tidy::run(),
         _ => bail!("{USAGE}"),
     }

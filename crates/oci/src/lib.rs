@@ -14,6 +14,6 @@ pub mod reference;
 
 pub use digest::{Algorithm, Digest, Hasher, chain_id, chain_ids};
 pub use error::{DigestError, PlatformError, ReferenceError};
-pub use oci_spec::runtime;
+pub use oci_spec::{OciSpecError, runtime};
 pub use platform::{Matcher, Platform};
 pub use reference::{AnyReference, Reference};

@@ -113,9 +113,23 @@ pub fn clone3(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Forke
     }
 }
 
-/// `fork(2)` with a pidfd; the same conditions as [`clone3`] hold.
+/// `fork(2)` with a pidfd; the same conditions as [`clone3`] hold. Works in containers, too: their usual filter knows no
+/// `clone3`.
 pub fn fork() -> Result<Forked> {
-    clone3(CloneFlags::empty(), None)
+    match clone3(CloneFlags::empty(), None) {
+        Err(Errno::NOSYS) => {}
+        other => return other,
+    }
+    // SAFETY: the caller is single-threaded, so the child may do whatever the caller may.
+    let ret = unsafe { libc::fork() };
+    match check(ret.into())? {
+        0 => Ok(Forked::Child),
+        pid => {
+            let raw = rustix::process::Pid::from_raw(pid as i32).ok_or(Errno::CHILD)?;
+            let pidfd = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty())?;
+            Ok(Forked::Parent { pid: pid as i32, pidfd })
+        }
+    }
 }
 
 /// A null-terminated vector of C strings, prepared once so that [`exec`] only makes a system call.

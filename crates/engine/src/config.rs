@@ -1,0 +1,56 @@
+//! How one engine is set up: its folders and the daemon's settings.
+
+use std::path::PathBuf;
+
+/// Settings of an engine, from flags and `daemon.json`.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Durable state.
+    pub data_root: PathBuf,
+    /// State that a reboot may lose.
+    pub exec_root: PathBuf,
+    /// Name of the default bridge; `none` for no default network.
+    pub bridge: String,
+    /// Address and prefix of the default bridge (`192.0.2.1/24`); chosen if not given.
+    pub bip: Option<String>,
+    /// Cgroup under which containers are put.
+    pub cgroup_parent: String,
+    /// Run a reaper as first process in every container.
+    pub init: bool,
+    /// Registries that may be spoken to without TLS, besides those on loopback.
+    pub insecure_registries: Vec<String>,
+    /// Mirrors of the default registry.
+    pub registry_mirrors: Vec<String>,
+    /// Labels of this engine, as `info` shows them.
+    pub labels: Vec<String>,
+    /// Debug logging is on.
+    pub debug: bool,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        EngineConfig {
+            data_root: "/var/lib/wharf".into(),
+            exec_root: "/run/wharf".into(),
+            bridge: String::new(),
+            bip: None,
+            cgroup_parent: "wharf".to_owned(),
+            init: false,
+            insecure_registries: Vec::new(),
+            registry_mirrors: Vec::new(),
+            labels: Vec::new(),
+            debug: false,
+        }
+    }
+}
+
+/// The folders of an engine, and the binary it runs from.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// Durable state.
+    pub data_root: PathBuf,
+    /// State that a reboot may lose.
+    pub exec_root: PathBuf,
+    /// The running binary, for `--init` and the embedded images.
+    pub binary: PathBuf,
+}

@@ -1,0 +1,121 @@
+//! `wharf daemon`: settings, launcher, engine and API server put together.
+
+mod settings;
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{EnvFilter, fmt::time::SystemTime};
+use wharf_engine::Engine;
+use wharf_monitor::Launcher;
+use wharf_server::Host;
+
+use self::settings::{Parsed, Settings};
+
+/// An idle engine needs few threads, and each costs memory.
+const WORKERS: usize = 2;
+/// Verbs are blocking: this many can run at once.
+const MOST_BLOCKING: usize = 256;
+/// How long an idle thread is kept for the next verb.
+const KEEP_THREAD: Duration = Duration::from_secs(2);
+
+/// Runs the daemon until it is told to end.
+pub(crate) fn main(args: &[OsString]) -> ExitCode {
+    let outcome = Settings::parse(args).and_then(|parsed| match parsed {
+        Parsed::Run(settings) => run(*settings),
+        Parsed::Print(text) => Ok(io::stdout().write_all(text.as_bytes())?),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The form of dockerd's log, which scripts look for.
+            let message = format!("{error:#}").replace('"', "\\\"");
+            let _ = writeln!(io::stderr(), "level=fatal msg=\"{message}\"");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(settings: Settings) -> Result<()> {
+    let filter = EnvFilter::try_new(&settings.log_level).context("invalid logging level")?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_timer(SystemTime).with_writer(io::stderr).init();
+    let pid_file = PidFile::create(&settings.pid_file)?;
+    fs::create_dir_all(&settings.engine.exec_root)
+        .with_context(|| format!("creating {}", settings.engine.exec_root.display()))?;
+    // Before any thread exists: the launcher forks.
+    let launcher = Launcher::spawn().context("starting the launcher of containers")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(MOST_BLOCKING)
+        .thread_keep_alive(KEEP_THREAD)
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(settings, launcher));
+    // Containers go on without the engine; what is being answered has had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(pid_file);
+    served
+}
+
+async fn serve(settings: Settings, launcher: Launcher) -> Result<()> {
+    let mut listeners = Vec::new();
+    for host in &settings.hosts {
+        let host: Host = host.parse()?;
+        listeners.extend(host.listen()?);
+    }
+    let config = settings.engine;
+    let engine = tokio::task::spawn_blocking(move || Engine::open(config, launcher)).await??;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tracing::info!(hosts = ?settings.hosts, "the engine is ready");
+    Ok(wharf_server::serve(engine, listeners, shutdown).await?)
+}
+
+/// The file that names the running daemon; removed when dropped.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn create(path: &Path) -> Result<PidFile> {
+        if let Ok(text) = fs::read_to_string(path)
+            && let Ok(pid) = text.trim().parse::<u32>()
+            && pid != std::process::id()
+            && is_daemon(pid)
+        {
+            bail!(
+                "failed to start daemon, ensure docker is not running or delete {}: process with PID {pid} is still running",
+                path.display()
+            );
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        }
+        fs::write(path, std::process::id().to_string())
+            .with_context(|| format!("writing {}", path.display()))?;
+        Ok(PidFile(path.to_owned()))
+    }
+}
+
+/// Whether `pid` runs this program: a pid of a daemon that died may belong to anybody by now.
+fn is_daemon(pid: u32) -> bool {
+    let name = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok()?.file_name().map(ToOwned::to_owned);
+    name(&pid.to_string()).is_some_and(|other| Some(other) == name("self"))
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
