@@ -6,7 +6,7 @@ use crate::{Error, Result, Store};
 
 impl Store {
     /// Moves a folder out of the way. One that is not there is fine.
-    pub(crate) fn discard(&self, path: &Path) -> Result<()> {
+    pub fn discard(&self, path: &Path) -> Result<()> {
         let target = self.trash_dir().join(random_name()?);
         match std::fs::rename(path, &target) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
