@@ -75,3 +75,9 @@ impl From<FilterError> for Failure {
         Failure::invalid(error.to_string())
     }
 }
+
+impl From<wharf_engine::Error> for Failure {
+    fn from(error: wharf_engine::Error) -> Self {
+        Failure { kind: error.kind(), message: error.to_string(), source: Some(Box::new(error)) }
+    }
+}

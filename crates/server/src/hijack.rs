@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
 use wharf_api::stream::{MULTIPLEXED_STREAM, RAW_STREAM};
 
 use crate::call::{Call, Response};
@@ -33,6 +35,8 @@ const ALIVE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What to connect a client to. The stream carries exactly what the client gets and sends.
 pub(crate) struct Session<F, E> {
+    /// Sent before anything of the stream.
+    pub(crate) past: Option<mpsc::Receiver<Bytes>>,
     /// Resolves to the stream once there is one; nothing when there never will be.
     pub(crate) stream: F,
     /// Awaited between the end of the output and the end of the connection.
@@ -86,11 +90,23 @@ where
         tracing::error!("a hijacked connection is of no known kind");
         return;
     };
-    let client = io.into_inner();
+    let mut client = io.into_inner();
+    if let Err(error) = send_past(session.past, &mut client).await {
+        tracing::debug!(%error, "a client went while it got past output");
+        return;
+    }
     let Some(stream) = while_alive(&client, session.stream).await else { return };
     if let Err(error) = join(client, &read_buf, stream, session.ended).await {
         tracing::debug!(%error, "a hijacked connection ended early");
     }
+}
+
+async fn send_past(past: Option<mpsc::Receiver<Bytes>>, client: &mut Socket) -> io::Result<()> {
+    let Some(mut past) = past else { return Ok(()) };
+    while let Some(block) = past.recv().await {
+        client.write_all(&block).await?;
+    }
+    Ok(())
 }
 
 /// Awaits the stream, but gives up when the client goes away: a stream opened for a client that is gone would close
@@ -161,43 +177,62 @@ where
     F: Future<Output = Option<UnixStream>> + Send + 'static,
     E: Future<Output = ()> + Send + 'static,
 {
-    let Session { stream, ended, .. } = session;
-    let output = async move {
-        let (from_stream, to_stream) = stream.await?.into_split();
-        tokio::spawn(feed(body, to_stream));
-        Some((from_stream, ended))
-    };
-    let start = Box::pin(output);
-    let bytes = stream::unfold(Output::Waiting(start), |state| async move {
-        let (mut from_stream, ended) = match state {
-            Output::Waiting(start) => start.await?,
-            Output::Running(from_stream, ended) => (from_stream, ended),
-        };
-        let mut piece = BytesMut::with_capacity(OUTPUT_BUFFER);
-        match from_stream.read_buf(&mut piece).await {
-            Ok(0) => {
-                ended.await;
-                None
-            }
-            Ok(_) => Some((Ok(piece.freeze()), Output::Running(from_stream, ended))),
-            Err(error) => {
-                tracing::debug!(%error, "a raw answer ended early");
-                None
+    let (pieces, answer) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let Session { past, stream, ended, .. } = session;
+        if let Some(mut past) = past {
+            while let Some(block) = past.recv().await {
+                if pieces.send(block).await.is_err() {
+                    return;
+                }
             }
         }
+        let stream = tokio::select! {
+            stream = stream => stream,
+            () = pieces.closed() => None,
+        };
+        let Some(stream) = stream else { return };
+        let (from_stream, to_stream) = stream.into_split();
+        let feeding = tokio::spawn(feed(body, to_stream));
+        pass(from_stream, &pieces).await;
+        feeding.abort();
+        ended.await;
     });
-    let mut response = reply::stream::<io::Error>(RAW_STREAM, bytes);
+    let bytes = stream::unfold(answer, |mut answer| async move {
+        let piece = answer.recv().await?;
+        Some((Ok::<_, io::Error>(piece), answer))
+    });
+    let mut response = reply::stream(RAW_STREAM, bytes);
     // A raw stream has no chunks: with HTTP/1.0 the body ends with the connection.
     *response.version_mut() = Version::HTTP_10;
     response
 }
 
-enum Output<W, R, E> {
-    Waiting(W),
-    Running(R, E),
+/// Hands the container's output on until it ends or the client is gone.
+async fn pass(mut from_stream: OwnedReadHalf, pieces: &mpsc::Sender<Bytes>) {
+    loop {
+        let mut piece = BytesMut::with_capacity(OUTPUT_BUFFER);
+        let read = tokio::select! {
+            read = from_stream.read_buf(&mut piece) => read,
+            () = pieces.closed() => return,
+        };
+        match read {
+            Ok(0) => return,
+            Ok(_) => {
+                if pieces.send(piece.freeze()).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a raw answer ended early");
+                return;
+            }
+        }
+    }
 }
 
-async fn feed(body: Option<Incoming>, mut to_stream: tokio::net::unix::OwnedWriteHalf) {
+/// Hands a request body on as the container's input; its end closes the input.
+async fn feed(body: Option<Incoming>, mut to_stream: OwnedWriteHalf) {
     let Some(mut body) = body else { return };
     while let Some(Ok(frame)) = body.frame().await {
         let bytes: Bytes = frame.into_data().unwrap_or_default();

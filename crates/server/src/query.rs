@@ -55,20 +55,22 @@ impl Query {
         if text.is_empty() {
             return Ok(None);
         }
-        let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let seconds = go_integer("ParseInt", seconds)?;
-        let nanoseconds = match fraction {
-            "" => 0,
-            // compat: missing digits count as zeros, digits beyond the ninth as further places.
-            digits => go_integer("ParseInt", &format!("{digits:0<9}"))?,
-        };
-        if seconds == 0 && nanoseconds == 0 {
-            return Ok(None);
-        }
-        let nanoseconds = i32::try_from(nanoseconds).ok().filter(|n| (0..1_000_000_000).contains(n));
-        let at = nanoseconds.and_then(|nanoseconds| Timestamp::new(seconds, nanoseconds).ok());
-        at.map(Some).ok_or_else(|| out_of_range("ParseInt", text))
+        seconds(text).map(|at| Some(at).filter(|at| *at != Timestamp::UNIX_EPOCH))
     }
+}
+
+/// Seconds since the epoch with an optional fraction.
+pub(crate) fn seconds(text: &str) -> Result<Timestamp> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds = go_integer("ParseInt", whole)?;
+    let nanoseconds = match fraction {
+        "" => 0,
+        // compat: missing digits count as zeros.
+        digits => go_integer("ParseInt", &format!("{digits:0<9}"))?,
+    };
+    let nanoseconds = i32::try_from(nanoseconds).ok().filter(|n| (0..1_000_000_000).contains(n));
+    let at = nanoseconds.and_then(|nanoseconds| Timestamp::new(seconds, nanoseconds).ok());
+    at.ok_or_else(|| out_of_range("ParseInt", text))
 }
 
 fn go_integer(function: &str, text: &str) -> Result<i64> {

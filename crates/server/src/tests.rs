@@ -59,7 +59,7 @@ async fn attach(call: Call<Fake>) -> Result {
         stream.set_nonblocking(true).ok()?;
         UnixStream::from_std(stream).ok()
     };
-    Ok(hijack(call, Session { stream, ended: async {}, raw: false }))
+    Ok(hijack(call, Session { past: None, stream, ended: async {}, raw: false }))
 }
 
 /// A client's end of a served connection.

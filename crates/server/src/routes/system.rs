@@ -1,0 +1,25 @@
+//! The engine itself.
+
+use http::{HeaderValue, header};
+use serde_json::json;
+
+use super::Call;
+use crate::call::Result;
+use crate::reply;
+
+/// `GET` and `HEAD /_ping`.
+pub(super) async fn ping(_: Call) -> Result {
+    let mut response = reply::text("OK");
+    let headers = response.headers_mut();
+    // The classic builder; 2 would make clients speak BuildKit, which is not there yet.
+    headers.insert("builder-version", HeaderValue::from_static("1"));
+    headers.insert("swarm", HeaderValue::from_static("inactive"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// `POST /build/prune`: there is no build cache yet.
+pub(super) async fn prune_build_cache(_: Call) -> Result {
+    Ok(reply::json(&json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })))
+}

@@ -1,0 +1,7 @@
+//! Records as API documents. Differences between API versions live here.
+
+pub(crate) mod container;
+mod elapsed;
+pub(crate) mod endpoint;
+pub(crate) mod exec;
+pub(crate) mod volume;
