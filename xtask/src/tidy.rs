@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("monitor", &["runtime", "sys", "oci"]),
     ("registry", &["oci"]),
     ("engine", &["api", "oci", "db", "store", "net", "monitor", "runtime", "registry", "sys", "template"]),
-    ("server", &["api", "engine", "oci"]),
+    ("server", &["api", "engine", "oci", "sys"]),
     ("client", &["api", "oci"]),
     ("cli", &["api", "client", "oci", "template"]),
     ("wharf", &["cli", "engine", "monitor", "runtime", "server", "sys"]),

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
@@ -32,6 +32,9 @@ const INPUT_BUFFER: usize = 8 * 1024;
 
 /// How often a client that waits for its container's start is checked for being still there.
 const ALIVE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a client that still sends is listened to after the end of its stream.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What to connect a client to. The stream carries exactly what the client gets and sends.
 pub(crate) struct Session<F, E> {
@@ -144,31 +147,46 @@ async fn join<E: Future<Output = ()>>(
     stream: UnixStream,
     ended: E,
 ) -> io::Result<()> {
-    let (from_client, mut to_client) = tokio::io::split(client);
-    let (from_stream, mut to_stream) = stream.into_split();
-    let input = async {
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_stream, to_stream) = stream.into_split();
+    let mut from_client = BufReader::with_capacity(INPUT_BUFFER, from_client);
+    tokio::select! {
+        done = copy_output(from_stream, to_client, ended) => done?,
+        done = copy_input(ahead, &mut from_client, to_stream) => done?,
+    }
+    // Closing a socket with unread input would show the client an error in the place of the end.
+    let rest = async { tokio::io::copy_buf(&mut from_client, &mut tokio::io::sink()).await };
+    let _ = tokio::time::timeout(LINGER, rest).await;
+    Ok(())
+}
+
+async fn copy_output<E: Future<Output = ()>>(
+    from_stream: OwnedReadHalf,
+    mut to_client: WriteHalf<Socket>,
+    ended: E,
+) -> io::Result<()> {
+    let mut from_stream = BufReader::with_capacity(OUTPUT_BUFFER, from_stream);
+    tokio::io::copy_buf(&mut from_stream, &mut to_client).await?;
+    ended.await;
+    to_client.shutdown().await
+}
+
+/// Resolves only when the client has gone.
+async fn copy_input(
+    ahead: &[u8],
+    from_client: &mut BufReader<ReadHalf<Socket>>,
+    mut to_stream: OwnedWriteHalf,
+) -> io::Result<()> {
+    let copied = async {
         to_stream.write_all(ahead).await?;
-        let mut from_client = BufReader::with_capacity(INPUT_BUFFER, from_client);
-        tokio::io::copy_buf(&mut from_client, &mut to_stream).await?;
+        tokio::io::copy_buf(from_client, &mut to_stream).await?;
         to_stream.shutdown().await
     };
-    let output = async {
-        let mut from_stream = BufReader::with_capacity(OUTPUT_BUFFER, from_stream);
-        tokio::io::copy_buf(&mut from_stream, &mut to_client).await?;
-        ended.await;
-        to_client.shutdown().await
-    };
-    let (mut input, mut output) = (std::pin::pin!(input), std::pin::pin!(output));
-    tokio::select! {
-        done = &mut output => return done,
-        done = &mut input => match done {
-            Ok(()) => {}
-            // The container closed its input: what it still writes must arrive.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(error) => return Err(error),
-        },
+    match copied.await {
+        // The container closed its input: what it still writes must arrive.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => std::future::pending().await,
     }
-    output.await
 }
 
 /// The answer for clients that did not ask for an upgrade.

@@ -81,7 +81,10 @@ pub(crate) async fn progress(
             let _ = send_line(sink, &line);
         });
         match done {
-            Err(failure) if started => Ok(drop(send_line(sink, &Progress::error(failure.to_string())))),
+            Err(failure) if started => {
+                let _ = send_line(sink, &Progress::error(failure.to_string()));
+                Ok(())
+            }
             other => other,
         }
     })

@@ -25,6 +25,7 @@ use crate::socket::Socket;
 #[derive(Default)]
 struct Fake {
     session: std::sync::Mutex<Option<oneshot::Receiver<StdStream>>>,
+    past: std::sync::Mutex<Option<tokio::sync::mpsc::Receiver<bytes::Bytes>>>,
 }
 
 const ROUTES: &[Route<Fake>] = routes![Fake;
@@ -59,7 +60,8 @@ async fn attach(call: Call<Fake>) -> Result {
         stream.set_nonblocking(true).ok()?;
         UnixStream::from_std(stream).ok()
     };
-    Ok(hijack(call, Session { past: None, stream, ended: async {}, raw: false }))
+    let past = call.engine.past.lock().unwrap().take();
+    Ok(hijack(call, Session { past, stream, ended: async {}, raw: false }))
 }
 
 /// A client's end of a served connection.
@@ -160,7 +162,7 @@ fn attached(
     let (near, far) = StdStream::pair().unwrap();
     far.set_nonblocking(true).unwrap();
     let far = UnixStream::from_std(far).unwrap();
-    (request, Fake { session: std::sync::Mutex::new(Some(session)) }, ready, near, far)
+    (request, Fake { session: std::sync::Mutex::new(Some(session)), ..Fake::default() }, ready, near, far)
 }
 
 #[tokio::test]
@@ -199,6 +201,49 @@ async fn end_of_output_ends_a_connection_with_open_input() {
     let mut output = Vec::new();
     client.read_to_end(&mut output).await.unwrap();
     assert!(output.is_empty());
+}
+
+#[tokio::test]
+async fn client_that_still_sends_sees_a_clean_end() {
+    let (request, fake, ready, near, mut far) = attached("1.51", UPGRADE, "");
+    let (mut client, _end) = connect(fake);
+    client.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut client, "\r\n\r\n").await;
+    ready.send(near).unwrap();
+    far.write_all(b"out").await.unwrap();
+    drop(far);
+    let (mut output, mut input) = client.split();
+    let sending = async {
+        while input.write_all(&[b'x'; 4096]).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut text = String::new();
+    tokio::select! {
+        read = output.read_to_string(&mut text) => { read.unwrap(); }
+        () = sending => panic!("cut off before the output was read"),
+    }
+    assert_eq!(text, "out");
+}
+
+#[tokio::test]
+async fn past_output_comes_first() {
+    let (request, fake, ready, near, far) = attached("1.51", UPGRADE, "");
+    let (past, receiver) = tokio::sync::mpsc::channel(1);
+    *fake.past.lock().unwrap() = Some(receiver);
+    let (mut client, _end) = connect(fake);
+    client.write_all(request.as_bytes()).await.unwrap();
+    past.send("before;".into()).await.unwrap();
+    drop(past);
+    ready.send(near).unwrap();
+    let far = std::thread::spawn(move || {
+        let far = far.into_std().unwrap();
+        far.set_nonblocking(false).unwrap();
+        std::io::Write::write_all(&mut &far, b"now").unwrap();
+    });
+    read_until(&mut client, "\r\n\r\n").await;
+    assert_eq!(read_until(&mut client, "now").await, "before;now");
+    far.join().unwrap();
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ fn local(text: &str) -> Option<Timestamp> {
         _ => text.to_owned(),
     };
     let at: DateTime = whole.parse().ok()?;
-    Some(at.to_zoned(zone).ok()?.timestamp())
+    zone.to_timestamp(at).ok()
 }
 
 /// Go's `time.ParseDuration`, for the units that make sense here.

@@ -29,7 +29,7 @@ pub(super) async fn list(call: Call) -> Result {
         let mut images = views::container::ImageNames::new(&engine);
         let rows =
             entries.iter().map(|entry| views::container::summary(&entry.get(), &mut images, size, now));
-        rows.collect::<Result<Vec<_>, wharf_engine::Error>>()
+        rows.collect::<wharf_engine::Result<Vec<_>>>()
     });
     Ok(reply::json(&rows.await?))
 }

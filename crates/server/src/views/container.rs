@@ -223,3 +223,71 @@ fn status(container: &Container, now: Timestamp) -> String {
         Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn container(status: Status) -> Container {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let mut container = Container { path: "sh".to_owned(), ..Container::default() };
+        container.args = vec!["-c".to_owned(), "echo a".to_owned()];
+        container.state.status = status;
+        container.state.started_at = at(1000);
+        container.state.finished_at = at(1060);
+        container.state.exit_code = 3;
+        container
+    }
+
+    #[test]
+    fn states_in_words() {
+        use Status::*;
+        let now = Timestamp::from_second(4660).unwrap();
+        let words: Vec<_> = [Created, Running, Paused, Restarting, Exited, Removing, Dead]
+            .map(|status_| status(&container(status_), now))
+            .into_iter()
+            .collect();
+        expect![[r#"
+            Created
+            Up About an hour
+            Up About an hour (Paused)
+            Restarting (3) About an hour ago
+            Exited (3) About an hour ago
+            Removal In Progress
+            Dead"#]]
+        .assert_eq(&words.join("\n"));
+    }
+
+    #[test]
+    fn command_with_spaces_is_quoted() {
+        assert_eq!(command(&container(Status::Created)), "sh -c 'echo a'");
+    }
+
+    #[test]
+    fn ports_of_a_running_container() {
+        let mut container = container(Status::Running);
+        container.config.exposed_ports.insert("80/tcp".to_owned(), wharf_api::Empty);
+        container.config.exposed_ports.insert("53".to_owned(), wharf_api::Empty);
+        let published = |host_ip: &str| serde_json::json!({"container_port": 80, "protocol": "tcp", "host_ip": host_ip, "host_port": 8080});
+        let state = serde_json::json!({"ip": "172.17.0.2", "ports": [published("0.0.0.0"), published("::")]});
+        let place = wharf_engine::container::Endpoint {
+            state: Some(serde_json::from_value(state).unwrap()),
+            ..Default::default()
+        };
+        container.networks.insert("bridge".to_owned(), place);
+        expect![[r#"{"53/tcp":null,"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}]}"#]]
+            .assert_eq(&serde_json::to_string(&ports(&container)).unwrap());
+        let rows: Vec<_> =
+            port_rows(&container).iter().map(|row| serde_json::to_string(row).unwrap()).collect();
+        expect![[r#"
+            {"PrivatePort":53,"Type":"tcp"}
+            {"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}
+            {"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}"#]]
+        .assert_eq(&rows.join("\n"));
+        container.state.status = Status::Exited;
+        assert!(ports(&container).is_empty());
+    }
+}
