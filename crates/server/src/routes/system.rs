@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::Call;
 use crate::call::Result;
+use crate::failure::Failure;
+use crate::produce::blocking;
 use crate::reply;
 
 /// `GET` and `HEAD /_ping`.
@@ -17,6 +19,16 @@ pub(super) async fn ping(_: Call) -> Result {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     Ok(response)
+}
+
+/// `GET /version`.
+pub(super) async fn version(call: Call) -> Result {
+    Ok(reply::json(&call.engine.version()))
+}
+
+/// `GET /info`.
+pub(super) async fn info(call: Call) -> Result {
+    Ok(reply::json(&blocking(move || Ok::<_, Failure>(call.engine.info())).await?))
 }
 
 /// `POST /build/prune`: there is no build cache yet.

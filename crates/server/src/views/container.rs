@@ -27,7 +27,7 @@ pub(crate) fn inspect(engine: &Engine, container: &Container, size: bool) -> Res
         "json-file" => file(&format!("{}-json.log", container.id)),
         _ => String::new(),
     };
-    let sizes = if size { Some(engine.container_sizes(&container.id)?) } else { None };
+    let sizes = if size { Some(engine.container_sizes(container)?) } else { None };
     Ok(Inspect {
         id: container.id.clone(),
         created: rfc3339_nano(container.created),
@@ -138,7 +138,7 @@ impl<'a> ImageNames<'a> {
         let known = match self.ids.get(name) {
             Some(known) => known,
             None => {
-                let found = self.engine.images.find(name, None).ok().map(|image| image.id.to_string());
+                let found = self.engine.images.find(name, None).ok().map(|image| image.id().to_string());
                 self.ids.entry(name.clone()).or_insert(found)
             }
         };
@@ -153,7 +153,7 @@ pub(crate) fn summary(
     size: bool,
     now: Timestamp,
 ) -> Result<Summary> {
-    let sizes = if size { images.engine.container_sizes(&container.id)? } else { Default::default() };
+    let sizes = if size { images.engine.container_sizes(container)? } else { Default::default() };
     Ok(Summary {
         id: container.id.clone(),
         names: vec![format!("/{}", container.name)],
