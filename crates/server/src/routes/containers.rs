@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use wharf_api::container::{CreateRequest, PruneResponse};
 use wharf_engine::container::{Container, CreateOptions, ListOptions, RemoveOptions};
-use wharf_oci::Platform;
 
-use super::{Call, prune_filter};
+use super::{Call, images, prune_filter};
 use crate::call::Result;
 use crate::failure::Failure;
 use crate::produce::blocking;
@@ -40,10 +39,7 @@ pub(super) async fn create(mut call: Call) -> Result {
     if !has_config(&text) {
         return Err(Failure::invalid("config cannot be empty in order to create a container"));
     }
-    let platform = match call.query.text("platform") {
-        "" => None,
-        text => Some(Platform::parse(text).map_err(|error| Failure::invalid(error.to_string()))?),
-    };
+    let platform = images::platform(&call)?;
     let options = CreateOptions { name: call.query.text("name").to_owned(), platform };
     let engine = call.engine;
     Ok(reply::created(&blocking(move || engine.create_container(request, options)).await?))
@@ -142,6 +138,12 @@ pub(super) fn size(call: &Call) -> Result<(u16, u16)> {
         Err(Failure::invalid(format!("invalid resize {name} {text:?}: {reason}")))
     };
     Ok((side("height", "h")?, side("width", "w")?))
+}
+
+/// `GET /containers/{name}/top`.
+pub(super) async fn top(call: Call) -> Result {
+    let table = blocking(move || call.engine.container_top(&call.name, call.query.text("ps_args")));
+    Ok(reply::json(&table.await?))
 }
 
 /// `DELETE /containers/{name}`.

@@ -1,16 +1,22 @@
 //! Containers: everything that streams or waits.
 
 use std::os::unix::net::UnixStream as BlockingStream;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::net::UnixStream;
 use wharf_api::container::{WaitError, WaitResponse};
+use wharf_api::stats::Stats;
 use wharf_api::stream::{MULTIPLEXED_STREAM, RAW_STREAM};
+use wharf_api::time::ZERO;
+use wharf_engine::Engine;
 use wharf_engine::container::{AttachOptions, Attachment, LogOptions, WaitCondition};
 
 use super::Call;
 use crate::call::Result;
+use crate::failure::Failure;
 use crate::hijack::{Session, hijack};
 use crate::produce::blocking;
 use crate::reply;
@@ -99,4 +105,46 @@ pub(super) async fn logs(call: Call) -> Result {
         Some((Ok::<_, std::io::Error>(block), blocks))
     });
     Ok(reply::stream(content_type, blocks))
+}
+
+/// Time between two samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// `GET /containers/{name}/stats`.
+pub(super) async fn stats(call: Call) -> Result {
+    let (follow, one_shot) = (call.query.flag_or("stream", true), call.query.flag("one-shot"));
+    if follow && one_shot {
+        return Err(Failure::invalid("cannot have stream=true and one-shot=true"));
+    }
+    let first = sample(&call.engine, &call.name, None).await?;
+    if follow {
+        let samples = stream::unfold((call, Some(first), None::<Stats>), |(call, next, last)| async move {
+            let next = match next {
+                Some(first) => first,
+                None => {
+                    tokio::time::sleep(SAMPLE_INTERVAL).await;
+                    // The end of the container's existence ends the stream.
+                    sample(&call.engine, &call.name, last.as_ref()).await.ok()?
+                }
+            };
+            Some((next.clone(), (call, None, Some(next))))
+        });
+        return Ok(reply::json_lines(samples));
+    }
+    if one_shot || first.read == ZERO {
+        return Ok(reply::json(&first));
+    }
+    tokio::time::sleep(SAMPLE_INTERVAL).await;
+    Ok(reply::json(&sample(&call.engine, &call.name, Some(&first)).await?))
+}
+
+/// A sample that knows the one before it, from which clients compute rates.
+async fn sample(engine: &Arc<Engine>, name: &str, last: Option<&Stats>) -> Result<Stats> {
+    let (engine, name) = (engine.clone(), name.to_owned());
+    let mut sample = blocking(move || engine.container_stats(&name)).await?;
+    if let Some(last) = last {
+        sample.preread.clone_from(&last.read);
+        sample.precpu_stats = last.cpu_stats.clone();
+    }
+    Ok(sample)
 }

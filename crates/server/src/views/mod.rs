@@ -4,4 +4,6 @@ pub(crate) mod container;
 mod elapsed;
 pub(crate) mod endpoint;
 pub(crate) mod exec;
+pub(crate) mod image;
+pub(crate) mod network;
 pub(crate) mod volume;

@@ -1,0 +1,69 @@
+//! Images as older clients expect them.
+
+use serde_json::{Map, Value};
+use wharf_api::ApiVersion;
+use wharf_api::image::{Inspect, Summary};
+
+/// Last version whose documents have `VirtualSize`.
+const VIRTUAL_SIZE: ApiVersion = ApiVersion(1, 43);
+
+/// Last version whose image configuration has a container's fields.
+const CONTAINER_FIELDS: ApiVersion = ApiVersion(1, 49);
+
+/// A container's fields that an image's configuration once had, with what they always said.
+const OLD_FIELDS: &[(&str, Value)] = &[
+    ("AttachStderr", Value::Bool(false)),
+    ("AttachStdin", Value::Bool(false)),
+    ("AttachStdout", Value::Bool(false)),
+    ("Domainname", Value::String(String::new())),
+    ("Hostname", Value::String(String::new())),
+    ("Image", Value::String(String::new())),
+    ("OpenStdin", Value::Bool(false)),
+    ("StdinOnce", Value::Bool(false)),
+    ("Tty", Value::Bool(false)),
+];
+
+/// A row of the list for a client of some version.
+pub(crate) fn summary(mut row: Summary, version: ApiVersion) -> Summary {
+    row.virtual_size = (version <= VIRTUAL_SIZE).then_some(row.size);
+    row
+}
+
+/// The answer of `GET /images/{name}/json` for a client of some version.
+pub(crate) fn inspect(mut image: Inspect, version: ApiVersion) -> serde_json::Result<Value> {
+    image.virtual_size = (version <= VIRTUAL_SIZE).then_some(image.size);
+    let mut document = serde_json::to_value(image)?;
+    if version <= CONTAINER_FIELDS
+        && let Some(Value::Object(config)) = document.get_mut("Config")
+    {
+        let old = OLD_FIELDS.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let mut fields: Vec<_> = std::mem::take(config).into_iter().chain(old).collect();
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        *config = Map::from_iter(fields);
+    }
+    Ok(document)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use wharf_api::image::Config;
+
+    use super::*;
+
+    #[test]
+    fn old_clients_get_old_fields() {
+        let image = || Inspect { size: 7, config: Some(Config::default()), ..Inspect::default() };
+        let keys = |version| {
+            let document = inspect(image(), ApiVersion(1, version)).unwrap();
+            let config: Vec<_> = document["Config"].as_object().unwrap().keys().cloned().collect();
+            (document.get("VirtualSize").cloned(), config.join(" "))
+        };
+        let plain = "Cmd Entrypoint Env Labels OnBuild User Volumes WorkingDir";
+        let old = "AttachStderr AttachStdin AttachStdout Cmd Domainname Entrypoint Env Hostname Image Labels OnBuild \
+                   OpenStdin StdinOnce Tty User Volumes WorkingDir";
+        assert_eq!(keys(51), (None, plain.to_owned()));
+        assert_eq!(keys(49), (None, old.to_owned()));
+        assert_eq!(keys(43), (Some(7.into()), old.to_owned()));
+    }
+}
