@@ -53,8 +53,12 @@ impl Failure {
         let mut causes = String::new();
         let mut cause = self.source.as_deref().and_then(|source| source.source());
         while let Some(error) = cause {
-            causes.push_str(": ");
-            causes.push_str(&error.to_string());
+            // Errors that only pass on the words of their cause add nothing.
+            let text = error.to_string();
+            if !self.message.contains(&text) && !causes.contains(&text) {
+                causes.push_str(": ");
+                causes.push_str(&text);
+            }
             cause = error.source();
         }
         match self.kind {

@@ -1,7 +1,8 @@
 //! Networks.
 
+use http::StatusCode;
 use wharf_api::Filters;
-use wharf_api::network::{CreateRequest, CreateResponse, PruneResponse};
+use wharf_api::network::{ConnectRequest, CreateRequest, CreateResponse, DisconnectRequest, PruneResponse};
 use wharf_engine::Engine;
 use wharf_engine::network::NetworkRecord;
 
@@ -62,6 +63,30 @@ pub(super) async fn create(mut call: Call) -> Result {
     let request: CreateRequest = call.json().await?;
     let id = blocking(move || call.engine.create_network(request)).await?;
     Ok(reply::created(&CreateResponse { id, warning: String::new() }))
+}
+
+/// `POST /networks/{id}/connect`.
+pub(super) async fn connect(mut call: Call) -> Result {
+    let ConnectRequest { container, endpoint_config } = call.json().await?;
+    require_name(&container)?;
+    let settings = endpoint_config.unwrap_or_default();
+    blocking(move || call.engine.connect_network(&call.name, &container, settings)).await?;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+/// `POST /networks/{id}/disconnect`.
+pub(super) async fn disconnect(mut call: Call) -> Result {
+    let DisconnectRequest { container, .. } = call.json().await?;
+    require_name(&container)?;
+    blocking(move || call.engine.disconnect_network(&call.name, &container)).await?;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+fn require_name(container: &str) -> Result<()> {
+    match container {
+        "" => Err(Failure::invalid("invalid name or ID supplied: \"\"")),
+        _ => Ok(()),
+    }
 }
 
 /// `DELETE /networks/{id}`.

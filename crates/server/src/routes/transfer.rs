@@ -1,15 +1,13 @@
-//! Images on their way: pull, import, load.
+//! Images on their way: pull and import.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use wharf_api::auth::AuthConfig;
-use wharf_api::progress::Progress;
 use wharf_engine::image::{Credentials, ImportRequest, ImportSource, PullRequest, repository_and_tag};
 
 use super::{Call, images};
 use crate::call::Result;
-use crate::failure::Failure;
 use crate::produce::progress;
 
 /// `POST /images/create`: a pull with `fromImage`, otherwise an import.
@@ -38,21 +36,6 @@ async fn import(mut call: Call) -> Result {
             url => ImportSource::Url(url.to_owned()),
         };
         Ok(call.engine.images.import(&request, source, report)?)
-    })
-    .await
-}
-
-/// `POST /images/load`.
-pub(super) async fn load(mut call: Call) -> Result {
-    let quiet = call.query.flag("quiet");
-    let platform = images::platform(&call)?;
-    let mut body = call.reader();
-    progress(move |report| {
-        // compat: a failure is a line of a successful answer, even when it is the first.
-        if let Err(error) = call.engine.images.load(&mut body, platform.as_ref(), quiet, report) {
-            report(Progress::error(Failure::from(error).to_string()));
-        }
-        Ok(())
     })
     .await
 }
