@@ -3,7 +3,7 @@
 //! Every test starts an engine of its own ([`TestDaemon`]) with its own folders, socket, bridge, cgroup and address
 //! pool, so that tests run side by side and beside any other engine, and drives it by the command line.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod daemon;
 mod image;

@@ -117,7 +117,7 @@ pub fn clone3(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Forke
 /// `clone3`.
 pub fn fork() -> Result<Forked> {
     match clone3(CloneFlags::empty(), None) {
-        Err(Errno::NOSYS) => {}
+        Err(crate::Errno::NOSYS) => {}
         other => return other,
     }
     // SAFETY: the caller is single-threaded, so the child may do whatever the caller may.
@@ -125,7 +125,7 @@ pub fn fork() -> Result<Forked> {
     match check(ret.into())? {
         0 => Ok(Forked::Child),
         pid => {
-            let raw = rustix::process::Pid::from_raw(pid as i32).ok_or(Errno::CHILD)?;
+            let raw = rustix::process::Pid::from_raw(pid as i32).ok_or(crate::Errno::CHILD)?;
             let pidfd = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty())?;
             Ok(Forked::Parent { pid: pid as i32, pidfd })
         }

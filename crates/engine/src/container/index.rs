@@ -106,12 +106,6 @@ impl Index {
         maps.by_id.values().cloned().collect()
     }
 
-    /// The id of the container with exactly this name.
-    pub(crate) fn id_of_name(&self, name: &str) -> Option<String> {
-        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
-        maps.by_name.get(name.trim_start_matches('/')).cloned()
-    }
-
     /// Finds a container by full id, name (a leading slash is allowed) or unique prefix of its id, in this order.
     ///
     /// # Errors

@@ -141,9 +141,10 @@ impl<'a> Filter<'a> {
     }
 
     fn in_network(&self, container: &Container, wanted: &str) -> bool {
-        container.networks.iter().any(|(name, endpoint)| {
-            name == wanted || self.networks.iter().any(|id| *id == endpoint.settings.network_id)
-        })
+        container
+            .networks
+            .iter()
+            .any(|(name, endpoint)| name == wanted || self.networks.contains(&endpoint.settings.network_id))
     }
 }
 

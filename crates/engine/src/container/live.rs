@@ -78,10 +78,8 @@ impl Engine {
             self.events.publish("container", action, &container.id, attributes);
         };
         match event {
-            Event::ExecExited { id, exit_code } => {
-                if self.execs.exited(&id, exit_code) {
-                    publish("exec_die", &[("execID", id), ("exitCode", exit_code.to_string())]);
-                }
+            Event::ExecExited { id, exit_code } if self.execs.exited(&id, exit_code) => {
+                publish("exec_die", &[("execID", id), ("exitCode", exit_code.to_string())]);
             }
             Event::Oom => publish("oom", &[]),
             Event::Detached { exec: None } => publish("detach", &[]),

@@ -101,15 +101,15 @@ impl Engine {
     fn try_start(self: &Arc<Self>, entry: &Arc<Entry>, prepare: &dyn Fn(&mut super::State)) -> Result<()> {
         let mut container = (*entry.get()).clone();
         let status = container.state.status.next(Start).ok_or_else(Error::not_modified)?;
-        let allocated;
         let mut undo = Undo::default();
 
         self.allocate_networks(&mut container)?;
-        allocated = container.clone();
-        undo.add(|| self.disconnect_all(&allocated));
+        let allocated = container.clone();
+        undo.add(move || self.disconnect_all(&allocated));
 
         let bundle = self.write_bundle(&container)?;
-        undo.add(|| self.remove_monitor_folder(&allocated.id));
+        let id = container.id.clone();
+        undo.add(move || self.remove_monitor_folder(&id));
         let monitor = self.launcher.launch(&bundle)?;
         let pid = monitor.created().map_err(runtime_failed)?;
         // While the container's first process mounts its file systems, its network is set up.
