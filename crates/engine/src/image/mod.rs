@@ -30,7 +30,7 @@ mod remove;
 mod save;
 mod tag;
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::cloned_ref_to_slice_refs)]
 mod tests;
 mod views;
 

@@ -19,6 +19,8 @@ use super::{ImageUser, Images, ImportRequest, ImportSource, ListOptions, PullReq
 use crate::events::Events;
 use crate::{EngineConfig, Error, Result};
 
+// Shared with the tests of the registry client, which use more of it.
+#[allow(dead_code)]
 #[path = "../../../registry/tests/stub/mod.rs"]
 mod stub;
 
