@@ -174,7 +174,7 @@ impl<'a> Helper<'a> {
         if let Some(cgroup) = args.cgroup {
             cgroup.join(self.join_unified)?;
         }
-        self.prepared.apply_limits()?;
+        self.prepared.apply_limits("process")?;
         let kinds = self.join_namespaces()?;
         let terminal = self.set_up_streams()?;
         crate::init::join_keyring(args.id)?;

@@ -25,7 +25,7 @@ pub struct HookState {
     /// Absolute path of the bundle.
     pub bundle: String,
     /// The specification's annotations.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub annotations: std::collections::BTreeMap<String, String>,
 }
 

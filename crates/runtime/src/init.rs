@@ -81,7 +81,7 @@ impl<'a> Init<'a> {
         self.enter_user_namespace()?;
         self.namespaces.join_all(CloneFlags::NEWPID)?;
         self.set_up_namespaces()?;
-        self.prepared.apply_limits()?;
+        self.prepared.apply_limits("ready process")?;
         sysctl::apply(self.spec)?;
         let filter = self.filter();
         self.set_up_root()?;

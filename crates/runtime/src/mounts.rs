@@ -76,7 +76,11 @@ impl<'a> Entry<'a> {
         };
         let tree = tree.as_ref().or(self.source.as_ref()).map(AsFd::as_fd);
         let tree = tree.ok_or_else(|| Error::Init("mount without source".into()))?;
-        attach(tree, target.as_fd()).map_err(|errno| self.attach_failed(errno, target.as_fd()))?;
+        attach(tree, target.as_fd()).map_err(|errno| {
+            // move_mount calls a directory on a file (or the reverse) just invalid.
+            let differ = errno == Errno::INVAL && paths::is_dir(tree) != paths::is_dir(&target);
+            self.attach_failed(if differ { Errno::NOTDIR } else { errno }, target.as_fd())
+        })?;
         for (propagation, recursive) in &self.options.propagation {
             set_propagation(tree, *recursive, *propagation).map_err(|errno| self.failed(errno))?;
         }

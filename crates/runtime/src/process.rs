@@ -76,14 +76,18 @@ impl Prepared {
     }
 
     /// What needs the host's `/proc` and full privileges: to be called before the root is changed or the namespaces of a
-    /// container are entered.
-    pub(crate) fn apply_limits(&self) -> Result<()> {
+    /// container are entered. `what` is how error messages call the process.
+    pub(crate) fn apply_limits(&self, what: &str) -> Result<()> {
         if let Some(wanted) = self.oom_score_adj {
             apply_oom_score(wanted).init(|| "write oom_score_adj".into())?;
         }
         for (kind, soft, hard) in &self.rlimits {
-            process::set_rlimit(rlimit_number(*kind), *soft, *hard)
-                .init(|| format!("error setting rlimit type {}", rlimit_number(*kind)))?;
+            process::set_rlimit(rlimit_number(*kind), *soft, *hard).init(|| {
+                format!(
+                    "error setting rlimits for {what}: error setting rlimit type {}",
+                    rlimit_number(*kind)
+                )
+            })?;
         }
         self.tuning.apply()
     }

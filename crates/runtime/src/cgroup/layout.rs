@@ -1,9 +1,12 @@
 //! Where the host has its cgroup hierarchies mounted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::error::{Context, Error, Result};
+
+/// The file system type of cgroup v2 in `statfs(2)`.
+const CGROUP2_MAGIC: u64 = 0x6367_7270;
 
 /// One mounted v1 hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,11 @@ impl Layout {
         static LAYOUT: OnceLock<Layout> = OnceLock::new();
         if let Some(layout) = LAYOUT.get() {
             return Ok(layout);
+        }
+        // Where only v2 is in use it is always here, whatever may lie hidden below.
+        let usual = Path::new("/sys/fs/cgroup");
+        if rustix::fs::statfs(usual).is_ok_and(|stat| stat.f_type as u64 == CGROUP2_MAGIC) {
+            return Ok(LAYOUT.get_or_init(|| Self { v1: Vec::new(), unified: Some(usual.to_owned()) }));
         }
         let text = std::fs::read_to_string("/proc/self/mountinfo").setup(|| "read mountinfo".into())?;
         let layout = Self::parse(&text);
