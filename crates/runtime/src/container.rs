@@ -148,7 +148,15 @@ pub fn create(args: CreateArgs<'_>) -> Result<Created> {
     let cgroup = open_cgroup(&args)?;
     let unified = cgroup.as_ref().map(Cgroup::create_unified).transpose()?.flatten();
     let (channel, child_channel) = Channel::pair()?;
-    let outside = namespaces.new.contains(CloneFlags::NEWUSER) || has_idmap(spec);
+    let other_user = namespaces.has(CloneFlags::NEWUSER);
+    let outside = other_user || has_idmap(spec);
+    let tasks = match &cgroup {
+        Some(cgroup) if other_user => {
+            cgroup.create_v1()?;
+            cgroup.open_tasks()?
+        }
+        _ => Vec::new(),
+    };
     let mut init = Init {
         id: args.id,
         bundle: args.bundle,
@@ -158,6 +166,8 @@ pub fn create(args: CreateArgs<'_>) -> Result<Created> {
         opened: if outside { Some(Opened::new(spec, args.rootfs, args.bundle)?) } else { None },
         cgroup: cgroup.as_ref(),
         join_unified: false,
+        joined: false,
+        tasks,
         prepared,
         stdio: &args.stdio,
         channel: &child_channel,
@@ -165,17 +175,18 @@ pub fn create(args: CreateArgs<'_>) -> Result<Created> {
         preserve_fds: args.preserve_fds,
         new_keyring: !args.no_new_keyring,
     };
-    let (forked, in_cgroup) = match spawn::first_process(&namespaces, unified.as_ref().map(AsFd::as_fd)) {
+    let spawned = match spawn::first_process(&namespaces, unified.as_ref().map(AsFd::as_fd)) {
         Ok(result) => result,
         Err(error) => {
             cgroup.iter().for_each(|cgroup| drop(cgroup.delete()));
             return Err(error);
         }
     };
-    match forked {
+    match spawned.forked {
         Forked::Child => {
             drop(channel);
-            init.join_unified = !in_cgroup;
+            init.join_unified = !spawned.in_cgroup;
+            init.joined = spawned.joined;
             crate::init::run(init)
         }
         Forked::Parent { pid, pidfd } => {

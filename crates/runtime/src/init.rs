@@ -32,6 +32,10 @@ pub(crate) struct Init<'a> {
     pub(crate) cgroup: Option<&'a Cgroup>,
     /// The v2 directory still has to be joined by the process itself.
     pub(crate) join_unified: bool,
+    /// The namespaces given by path are joined already.
+    pub(crate) joined: bool,
+    /// How to get into the v1 directories from another user namespace.
+    pub(crate) tasks: Vec<OwnedFd>,
     pub(crate) prepared: Prepared,
     pub(crate) stdio: &'a Stdio,
     pub(crate) channel: &'a Channel,
@@ -79,7 +83,9 @@ impl<'a> Init<'a> {
         rustix::process::setsid().init(|| "setsid".into())?;
         reset_signals()?;
         self.enter_user_namespace()?;
-        self.namespaces.join_all(CloneFlags::NEWPID)?;
+        if !self.joined {
+            self.namespaces.join_all(CloneFlags::NEWPID)?;
+        }
         self.set_up_namespaces()?;
         self.prepared.apply_limits("ready process")?;
         sysctl::apply(self.spec)?;
@@ -117,12 +123,16 @@ impl<'a> Init<'a> {
     }
 
     fn enter_user_namespace(&self) -> Result<()> {
-        if !self.namespaces.new.contains(CloneFlags::NEWUSER) {
+        if !self.namespaces.has(CloneFlags::NEWUSER) {
             return Ok(());
         }
-        self.channel.expect(Kind::Mapped)?;
+        if self.namespaces.new.contains(CloneFlags::NEWUSER) {
+            self.channel.expect(Kind::Mapped)?;
+        }
         process::set_gid(0).init(|| "setgid in user namespace".into())?;
-        process::set_uid(0).init(|| "setuid in user namespace".into())
+        process::set_uid(0).init(|| "setuid in user namespace".into())?;
+        // Changing ids made this process's /proc entry the host root's; it has to write there.
+        process::set_dumpable(true).init(|| "set dumpable".into())
     }
 
     fn set_up_namespaces(&self) -> Result<()> {
@@ -161,8 +171,13 @@ impl<'a> Init<'a> {
     /// Waits for the parent to have made the cgroup, and moves in.
     fn join_cgroup(&self) -> Result<()> {
         self.channel.expect(Kind::Cgroup)?;
-        if let Some(cgroup) = self.cgroup {
-            cgroup.join(self.join_unified)?;
+        match self.cgroup {
+            Some(cgroup) if self.tasks.is_empty() => cgroup.join(self.join_unified)?,
+            _ => {
+                for tasks in &self.tasks {
+                    rustix::io::write(tasks, b"0").map(drop).init(|| "join cgroup".into())?;
+                }
+            }
         }
         if self.namespaces.new.contains(CloneFlags::NEWCGROUP) {
             process::unshare(CloneFlags::NEWCGROUP).init(|| "unshare cgroup namespace".into())?;

@@ -71,7 +71,7 @@ impl<'a> Entry<'a> {
             }
             None => {
                 let (target, mode) = self.fs_target(root)?;
-                (Some(self.make_fs(mode)?), target)
+                (Some(self.make_fs(mode).or_else(|error| self.host_sysfs().ok_or(error))?), target)
             }
         };
         let tree = tree.as_ref().or(self.source.as_ref()).map(AsFd::as_fd);
@@ -140,6 +140,16 @@ impl<'a> Entry<'a> {
         let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
         rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .map_err(|errno| self.failed(errno))
+    }
+
+    /// sysfs can only be made by the owner of the network namespace; without that the host's is all there is to show.
+    fn host_sysfs(&self) -> Option<OwnedFd> {
+        if self.kind() != "sysfs" {
+            return None;
+        }
+        let tree = clone_tree(CWD, Path::new("/sys"), true).ok()?;
+        set_attributes(tree.as_fd(), false, self.options.set, 0).ok()?;
+        Some(tree)
     }
 
     fn configure_fs(&self, context: BorrowedFd<'_>, covered_mode: Option<u32>) -> Result<(), Errno> {

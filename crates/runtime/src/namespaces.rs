@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, Spec};
-use wharf_sys::process::{self, CloneFlags};
+use wharf_sys::process::{self, CloneFlags, Forked};
 
 use crate::error::{Context, Error, Result};
 
@@ -91,12 +91,18 @@ impl Namespaces {
     }
 }
 
-/// Runs `action` with new children going into the PID namespace `pid_ns`, and comes back.
-pub(crate) fn with_children_in<T>(pid_ns: Option<&OwnedFd>, action: impl FnOnce() -> Result<T>) -> Result<T> {
-    let Some(target) = pid_ns else { return action() };
+/// Clones with `clone` so that the child is in the PID namespace `pid_ns`; the caller's later children are not.
+pub(crate) fn clone_in(
+    pid_ns: Option<&OwnedFd>,
+    clone: impl FnOnce() -> Result<(Forked, bool)>,
+) -> Result<(Forked, bool)> {
+    let Some(target) = pid_ns else { return clone() };
     let own = File::open("/proc/self/ns/pid").setup(|| "open own pid namespace".into())?;
     process::setns(target.as_fd(), CloneFlags::NEWPID).setup(|| "join pid namespace".into())?;
-    let result = action();
+    let result = clone();
+    if matches!(result, Ok((Forked::Child, _))) {
+        return result;
+    }
     process::setns(own.as_fd(), CloneFlags::NEWPID).setup(|| "return to own pid namespace".into())?;
     result
 }

@@ -11,7 +11,7 @@ use wharf_sys::process::CStrVec;
 use wharf_sys::{Errno, caps, fd, process, signal};
 
 use crate::capabilities::{CapabilitySets, SYS_ADMIN};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, io_errno};
 use crate::{lookup, seccomp};
 
 /// A process specification, checked and converted; what can fail for a wrong document has failed before anything is made.
@@ -284,18 +284,14 @@ fn home(passwd: &str, uid: u32) -> &str {
         .unwrap_or("/")
 }
 
-/// Only written when it differs: lowering it back needs a privilege that may be missing.
+/// Only written when it differs: lowering it needs a privilege that may be missing.
 fn apply_oom_score(wanted: i32) -> Result<(), Errno> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, "/proc/self/oom_score_adj", flags, Mode::empty())?;
-    let mut buffer = [0; 16];
-    let length = rustix::io::read(&file, &mut buffer)?;
-    let current =
-        std::str::from_utf8(&buffer[..length]).ok().and_then(|text| text.trim().parse::<i32>().ok());
-    if current == Some(wanted) {
+    let path = "/proc/self/oom_score_adj";
+    let current = std::fs::read_to_string(path).map_err(|error| io_errno(&error))?;
+    if current.trim().parse() == Ok(wanted) {
         return Ok(());
     }
-    rustix::io::pwrite(&file, wanted.to_string().as_bytes(), 0).map(drop)
+    std::fs::write(path, wanted.to_string()).map_err(|error| io_errno(&error))
 }
 
 /// The kernel's resource number.

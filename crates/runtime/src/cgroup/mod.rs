@@ -145,6 +145,17 @@ impl Cgroup {
         }
     }
 
+    /// Opens what [`Cgroup::join`] writes to, for a process that will no longer be allowed to: the kernel goes by who opened
+    /// the file.
+    pub(crate) fn open_tasks(&self) -> Result<Vec<OwnedFd>> {
+        let open = |hierarchy: &Hierarchy| {
+            let path = hierarchy.mount_point.join("tasks");
+            rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+                .setup(|| format!("open {}", path.display()))
+        };
+        self.v1.iter().map(open).collect()
+    }
+
     /// Writes the limits of `resources`; what is absent there stays as it is.
     pub fn apply(&self, resources: &LinuxResources) -> Result<()> {
         match self.version {
