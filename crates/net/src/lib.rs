@@ -7,7 +7,8 @@
 //! - `ipam`: which subnet a network gets and which address an endpoint; leases as rows
 //! - `bridge`, `netlink`: links, addresses and routes; `netns` runs code inside another namespace
 //! - `nft`: the table of one engine, planned as a value and applied in atomic batches
-//! - `ports`, `relay`: host ports are chosen and held by sockets; connections translation cannot serve are copied
+//! - `publish`, `ports`, `relay`: host ports are chosen and held by sockets; connections that translation cannot
+//!   serve are copied
 //! - `dns`: the name server inside containers of user-defined networks
 //! - [`Error`]: every failure, in Docker's words where Docker has them
 
@@ -23,6 +24,7 @@ mod netns;
 mod network;
 mod nft;
 mod ports;
+mod publish;
 mod record;
 mod relay;
 mod sysctl;

@@ -1,8 +1,8 @@
 //! [`Net`]: networks and endpoints, in the database and in the kernel.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::Ipv4Net;
@@ -11,12 +11,12 @@ use wharf_db::{Db, Tx};
 use crate::dns::{Dns, DnsConfig};
 use crate::ipam::{self, AddressPool, leases};
 use crate::netlink::Socket;
-use crate::nft::{Batch, Bridge, Forward, conntrack, interop};
+use crate::nft::{Batch, Bridge, interop};
 use crate::ports::Ports;
-use crate::relay::{Relay, Served};
+use crate::publish::Published;
+use crate::relay::Relay;
 use crate::{
-    Driver, EndpointSpec, EndpointState, Error, MacAddr, NetworkRecord, PortBinding, PortRequest, Protocol,
-    Result, bridge, hex_id, sysctl,
+    Driver, EndpointSpec, EndpointState, Error, MacAddr, NetworkRecord, Result, bridge, hex_id, sysctl,
 };
 
 /// How an engine's networks are set up.
@@ -54,34 +54,20 @@ impl Default for NetConfig {
 pub struct Net {
     pub(crate) config: NetConfig,
     pub(crate) db: Db,
-    relay: Relay,
+    pub(crate) relay: Relay,
     state: Mutex<State>,
     dns: Dns,
 }
 
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     /// To nftables, for as long as the engine lives: closing it would wait for the kernel.
-    netfilter: Socket,
-    ports: Ports,
+    pub(crate) netfilter: Socket,
+    pub(crate) ports: Ports,
     /// What is published, by endpoint id.
-    published: HashMap<String, Published>,
+    pub(crate) published: HashMap<String, Published>,
     /// Bridges that are up, by network id.
     bridges: HashMap<String, Bridge>,
-}
-
-#[derive(Debug)]
-struct Published {
-    target: Ipv4Addr,
-    bindings: Vec<PortBinding>,
-    /// Keeps other programs from the ports; some sockets are served by the relay.
-    _holds: Vec<Hold>,
-}
-
-#[derive(Debug)]
-enum Hold {
-    Served { _served: Served },
-    Bound { _socket: OwnedFd },
 }
 
 impl Net {
@@ -105,7 +91,7 @@ impl Net {
         &self.config.instance
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -222,76 +208,6 @@ impl Net {
         bridge::set_default_route(netns, gateway)
     }
 
-    /// Publishes ports of an endpoint: chooses and holds the host ports, leads them to the container, and
-    /// writes what was chosen into the state.
-    ///
-    /// # Errors
-    /// [`Error::Publish`] with the reason; nothing is published then.
-    pub fn publish(&self, state: &mut EndpointState, requests: &[PortRequest]) -> Result<()> {
-        // A container nobody can route to has nothing to publish.
-        let (Some(target), Some(_)) = (state.ip, state.gateway) else { return Ok(()) };
-        if requests.is_empty() {
-            return Ok(());
-        }
-        let default_ip =
-            self.db.read(|tx| Ok::<_, Error>(self.find(tx, &state.network_id)?.host_binding()))?;
-        let wrap = |source| Error::Publish {
-            name: state.container_name.clone(),
-            id: state.id.clone(),
-            source: Box::new(source),
-        };
-        bridge::allow_hairpin(&state.veth).map_err(wrap)?;
-        let mut inner = self.lock();
-        let held = inner.ports.hold(requests, default_ip, target).map_err(wrap)?;
-        let bindings: Vec<_> = held.iter().map(|h| h.binding).collect();
-        let mut batch = Batch::new();
-        batch.add_ports(self.table(), &forwards(&bindings, target));
-        if let Err(e) = batch.commit(&mut inner.netfilter) {
-            bindings.iter().for_each(|b| inner.ports.release(b));
-            return Err(wrap(Error::kernel("adding published ports to the firewall", e)));
-        }
-        forget_flows(&mut inner.netfilter, &bindings, target);
-        let published = Published { target, bindings: bindings.clone(), _holds: self.serve(held, target) };
-        inner.published.insert(state.id.clone(), published);
-        state.ports = bindings;
-        Ok(())
-    }
-
-    /// Takes an endpoint's published ports back.
-    ///
-    /// # Errors
-    /// [`Error::Kernel`]; the host ports are free in any case.
-    pub fn unpublish(&self, state: &EndpointState) -> Result<()> {
-        let mut inner = self.lock();
-        let Some(published) = inner.published.remove(&state.id) else { return Ok(()) };
-        published.bindings.iter().for_each(|b| inner.ports.release(b));
-        let mut batch = Batch::new();
-        batch.remove_ports(self.table(), &forwards(&published.bindings, published.target));
-        let result = batch.commit(&mut inner.netfilter);
-        forget_flows(&mut inner.netfilter, &published.bindings, published.target);
-        result.map_err(|e| Error::kernel("removing published ports from the firewall", e))
-    }
-
-    /// Puts holding sockets to work: what address translation does not cover goes through the relay.
-    fn serve(&self, held: Vec<crate::ports::Held>, target: Ipv4Addr) -> Vec<Hold> {
-        let mut holds = Vec::new();
-        for crate::ports::Held { binding, socket } in held {
-            let Some(socket) = socket else { continue };
-            if binding.protocol == Protocol::Udp && binding.host_ip.is_ipv4() {
-                holds.push(Hold::Bound { _socket: socket });
-                continue;
-            }
-            let target = SocketAddrV4::new(target, binding.container_port);
-            match self.relay.serve(binding.protocol, socket, target) {
-                Ok(served) => holds.push(Hold::Served { _served: served }),
-                Err(error) => {
-                    tracing::warn!(%error, port = binding.host_port, "a published port is not relayed")
-                }
-            }
-        }
-        holds
-    }
-
     /// Brings the kernel in line with the database and these endpoints of running containers: bridges, the
     /// whole table in one batch, host ports. Called once at boot; what is there already stays untouched, so
     /// that connections survive.
@@ -313,11 +229,9 @@ impl Net {
         }
         for endpoint in endpoints {
             self.dns.names().insert(endpoint);
-            let Some(target) = endpoint.ip.filter(|_| !endpoint.ports.is_empty()) else { continue };
-            let held = inner.ports.hold_again(&endpoint.ports, target);
-            let bindings = endpoint.ports.clone();
-            let published = Published { target, bindings, _holds: self.serve(held, target) };
-            inner.published.insert(endpoint.id.clone(), published);
+            if let Some(published) = self.hold_again(&mut inner.ports, endpoint) {
+                inner.published.insert(endpoint.id.clone(), published);
+            }
         }
         self.render(&mut inner)
     }
@@ -338,10 +252,10 @@ impl Net {
     }
 
     /// Writes the whole table anew and re-checks that a foreign filter table lets our bridges pass.
-    fn render(&self, inner: &mut State) -> Result<()> {
+    pub(crate) fn render(&self, inner: &mut State) -> Result<()> {
         let mut bridges: Vec<_> = inner.bridges.values().cloned().collect();
         bridges.sort_by(|a, b| a.interface.cmp(&b.interface));
-        let ports: Vec<_> = inner.published.values().flat_map(|p| forwards(&p.bindings, p.target)).collect();
+        let ports: Vec<_> = inner.published.values().flat_map(Published::forwards).collect();
         let mut batch = Batch::new();
         batch.replace_table(self.table(), &bridges, &ports);
         batch
@@ -417,19 +331,6 @@ impl Net {
         let ports = ports.filter(|l| l.master.is_some_and(|m| ours.contains(&m)) && !known(&l.name));
         let orphans = links.iter().filter(|l| l.alias == alias && !bridges.contains(&l.name));
         Ok(ports.chain(orphans).map(|l| l.name.clone()).collect())
-    }
-}
-
-fn forwards(bindings: &[PortBinding], target: Ipv4Addr) -> Vec<Forward> {
-    bindings.iter().map(|&binding| Forward { binding, target }).collect()
-}
-
-/// Forgets UDP flows to these host ports; see [`conntrack`].
-fn forget_flows(netfilter: &mut Socket, bindings: &[PortBinding], target: Ipv4Addr) {
-    let udp = |f: &Forward| f.binding.protocol == Protocol::Udp;
-    let ports: Vec<_> = forwards(bindings, target).into_iter().filter(udp).collect();
-    if let Err(error) = conntrack::forget(netfilter, &ports) {
-        tracing::debug!(%error, "old flows are not forgotten");
     }
 }
 

@@ -393,3 +393,18 @@ fn nft_reads_the_table_back() {
         }
     });
 }
+
+#[test]
+fn flushed_rules_come_back_with_the_next_port() {
+    Lab::run(|lab| {
+        let net = lab.start();
+        let mut web = lab.container(&net, "bridge", "web");
+        let mut gone = lab.container(&net, "bridge", "gone");
+        web.serve(80, "web");
+        net.publish(&mut gone.state, &[tcp(None, 8079, 80)]).unwrap();
+        run("nft flush ruleset");
+        net.unpublish(&gone.state).unwrap();
+        net.publish(&mut web.state, &[tcp(None, 8080, 80)]).unwrap();
+        assert_eq!(lab.lan().fetch("10.99.0.1:8080").unwrap(), "web");
+    });
+}
