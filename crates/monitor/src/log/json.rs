@@ -132,6 +132,24 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// A JSON parser gets back what Go would have: each bad byte as one U+FFFD.
+        #[test]
+        fn entries_can_be_parsed(bytes: Vec<u8>) {
+            let mut out = vec![b'"'];
+            escape(&bytes, &mut out);
+            out.push(b'"');
+            let parsed: String = serde_json::from_slice(&out).map_err(|e| proptest::test_runner::TestCaseError::fail(e.to_string()))?;
+            let mut expected = String::new();
+            for chunk in bytes.utf8_chunks() {
+                expected.push_str(chunk.valid());
+                expected.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
+            }
+            proptest::prop_assert_eq!(parsed, expected);
+            proptest::prop_assert!(!out[1..out.len() - 1].iter().any(|b| b"<>&\n".contains(b) || *b < 0x20));
+        }
+    }
+
     #[test]
     fn attributes_are_sorted_and_escaped() {
         let map = [("tag", "a\tb"), ("l", "<v>")].map(|(k, v)| (k.to_owned(), v.to_owned()));

@@ -156,6 +156,32 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        /// However reads cut the output, the same entries come out.
+        #[test]
+        fn entries_do_not_depend_on_the_reads(
+            lines in proptest::collection::vec(0usize..40_000, 0..6),
+            cuts in proptest::collection::vec(1usize..30_000, 1..20),
+        ) {
+            let text: Vec<u8> = lines.iter().flat_map(|n| [vec![b'x'; *n], vec![b'\n']].concat()).collect();
+            let entries = |pieces: &mut dyn Iterator<Item = usize>| {
+                let mut lines = Lines::new("stdout", "");
+                let (mut out, mut rest) = (Vec::new(), &text[..]);
+                for n in pieces {
+                    let piece = rest.split_off(..n.min(rest.len())).unwrap_or_default();
+                    lines.write(piece, time(0), &mut out);
+                    if rest.is_empty() {
+                        break;
+                    }
+                }
+                lines.finish(time(0), &mut out);
+                out
+            };
+            let whole = entries(&mut std::iter::once(usize::MAX));
+            proptest::prop_assert!(entries(&mut cuts.iter().copied().cycle()) == whole);
+        }
+    }
+
     #[test]
     fn a_character_cut_in_two_is_replaced() {
         let text = [&[b'x'; 16383][..], "é\n".as_bytes()].concat();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::protocol::{Event, Sequenced};
 
 /// Events kept. A daemon that was away for longer asks for the status.
-const KEPT: usize = 512;
+const KEPT: usize = 128;
 
 #[derive(Debug, Default)]
 pub(super) struct EventLog {
@@ -33,5 +33,21 @@ impl EventLog {
     /// Number of the newest event.
     pub(super) fn last(&self) -> u64 {
         self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_kept_and_numbered_without_a_gap() {
+        let mut log = EventLog::default();
+        for _ in 0..KEPT + 5 {
+            log.add(Event::Oom);
+        }
+        let numbers: Vec<u64> = log.after(0).map(|e| e.seq).collect();
+        assert_eq!(numbers, (6..=KEPT as u64 + 5).collect::<Vec<_>>());
+        assert_eq!(log.after(log.last()).count(), 0);
     }
 }

@@ -33,10 +33,12 @@ impl Monitor {
                 && !session.reported
             {
                 session.reported = true;
+                let id = session.id.clone();
+                // Before its streams end: who sees that can already know the exit code.
+                self.emit(Event::ExecExited { id, exit_code: ended.code });
+                let session = &mut self.sessions[number];
                 session.finish();
                 session.sweep();
-                let id = session.id.clone();
-                self.emit(Event::ExecExited { id, exit_code: ended.code });
             }
             // Streams that are still being delivered keep the session.
             let session = &self.sessions[number];
@@ -73,11 +75,12 @@ impl Monitor {
         // A record that cannot be written is still sent; the daemon keeps it.
         let _ = self.record(&status);
         self.container.remove();
-        self.sessions[INIT].finish();
-        self.sessions[INIT].sweep();
         self.state = State::Exited;
         self.exit = Some(status.clone());
+        // Before the attached streams end: who sees that can already know the exit code.
         self.emit(Event::Exited(status));
+        self.sessions[INIT].finish();
+        self.sessions[INIT].sweep();
     }
 
     /// The daemon is gone before it has released the start barrier: leaves nothing behind.

@@ -212,7 +212,7 @@ pub(crate) fn process(args: &[&str]) -> Value {
     })
 }
 
-fn spec(id: &str, args: &[&str]) -> Value {
+pub(crate) fn spec(id: &str, args: &[&str]) -> Value {
     let namespaces = ["pid", "mount", "uts", "ipc", "network"].map(|kind| json!({"type": kind}));
     json!({
         "ociVersion": "1.2.1",

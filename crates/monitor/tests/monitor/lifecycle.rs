@@ -113,9 +113,11 @@ fn a_monitor_looks_like_one() {
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     assert_eq!(fields[3], run.monitor_pid().to_string(), "it leads its own session");
     assert_eq!(fields[17], "1", "it has one thread");
-    // The binary cannot be written through the monitor.
-    let exe = format!("/proc/{}/exe", run.monitor_pid());
-    assert!(fs::OpenOptions::new().write(true).open(exe).is_err());
+    // The binary cannot be written through the monitor: it is sealed, or on a read-only mount.
+    let exe = fs::File::open(format!("/proc/{}/exe", run.monitor_pid())).unwrap();
+    let sealed = rustix::fs::fcntl_get_seals(&exe).is_ok_and(|s| s.contains(rustix::fs::SealFlags::WRITE));
+    let flags = rustix::fs::fstatvfs(&exe).unwrap().f_flag;
+    assert!(sealed || flags.contains(rustix::fs::StatVfsMountFlags::RDONLY));
     // Signals but SIGKILL do nothing.
     let pid = rustix::process::Pid::from_raw(run.monitor_pid()).unwrap();
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP, rustix::process::Signal::INT]

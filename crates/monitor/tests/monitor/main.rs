@@ -29,13 +29,16 @@ fn main() -> ExitCode {
     if args[0] == survival::DAEMON {
         survival::daemon(&args[1]);
     }
+    if args[0] == measure::EXECUTED {
+        measure::executed();
+    }
     if args.iter().any(|a| a == "--list") {
         let ignored = args.iter().any(|a| a == "--ignored");
         cases().iter().filter(|_| !ignored).for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    if args.iter().any(|a| a == "measure") {
-        measure::run();
+    if args.get(1).is_some_and(|a| a == "measure") {
+        measure::run(&args[2..]);
         return ExitCode::SUCCESS;
     }
     fixture::own_mount_namespace();

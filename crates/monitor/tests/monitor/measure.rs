@@ -1,16 +1,25 @@
-//! Figures, printed by `cargo test --release -p wharf-monitor --test monitor -- measure`.
+//! Figures, printed by `cargo test --release -p wharf-monitor --test monitor -- measure [latency] [memory] [log] [start]`.
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wharf_monitor::Launcher;
 
-use crate::fixture::{Bundle, exit};
+use crate::fixture::{self, Bundle, exit};
 
-pub(crate) fn run() {
-    launch_latency();
-    memory();
-    log_rate();
+/// Takes the figures named, or all.
+pub(crate) fn run(names: &[String]) {
+    let figures = [
+        ("latency", launch_latency as fn()),
+        ("memory", memory),
+        ("log", log_rate),
+        ("start", ways_to_start),
+    ];
+    let chosen = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    figures.iter().filter(|(name, _)| chosen(name)).for_each(|(_, figure)| figure());
 }
 
 fn median(mut times: Vec<Duration>) -> String {
@@ -79,6 +88,51 @@ fn memory() {
     }
 }
 
+/// A monitor without its container: forked from the launcher until it answers that it has no configuration, beside the
+/// same binary executed anew until it says a byte.
+fn ways_to_start() {
+    let launcher = Launcher::spawn().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let forked = (0..500).map(|_| {
+        let start = Instant::now();
+        launcher.launch(dir.path()).unwrap().created().unwrap_err();
+        start.elapsed()
+    });
+    println!("forked: {}", median(forked.collect()));
+    let mut processes = Vec::new();
+    let executed = (0..100).map(|_| {
+        let start = Instant::now();
+        let mut process =
+            Command::new("/proc/self/exe").arg0(EXECUTED).stdout(Stdio::piped()).spawn().unwrap();
+        process.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let time = start.elapsed();
+        processes.push(process);
+        time
+    });
+    println!("executed: {}", median(executed.collect()));
+    let (pss, private) =
+        processes.iter().map(|p| rollup(p.id() as i32)).fold((0, 0), |s, m| (s.0 + m.0, s.1 + m.1));
+    println!("executed, {}: PSS {} KiB and private {} KiB each", processes.len(), pss / 100, private / 100);
+    for mut process in processes {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+}
+
+/// `argv[0]` of a process that stands for a monitor which was executed instead of forked.
+pub(crate) const EXECUTED: &str = "monitor-test-executed";
+
+/// Reads documents as a monitor does, says so and waits.
+pub(crate) fn executed() -> ! {
+    let spec: wharf_oci::runtime::Spec = serde_json::from_value(fixture::spec("x", &["true"])).unwrap();
+    let buffer = vec![0u8; 64 << 10];
+    println!("x");
+    loop {
+        std::thread::park();
+        std::hint::black_box((&spec, &buffer));
+    }
+}
+
 /// Output in writes of 64 KiB, in lines of 100 bytes.
 fn log_rate() {
     let line = "x".repeat(99);
@@ -97,6 +151,13 @@ fn log_rate() {
     let start = Instant::now();
     exit(&client);
     let seconds = start.elapsed().as_secs_f64();
-    let status = client.status().unwrap().log;
-    println!("log: {:.0} MB/s of output, {} entries", 1048.576 / seconds, status.lines);
+    let status = client.status().unwrap();
+    let micros = processor_time(status.monitor_pid).as_micros() / 16_000;
+    println!("log: {:.0} MB/s of output, {micros} us of the monitor per 64 KiB", 1048.576 / seconds);
+}
+
+/// User and system time of a process.
+fn processor_time(pid: i32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
