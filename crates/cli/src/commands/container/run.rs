@@ -65,8 +65,15 @@ async fn run_container(cli: &Cli, client: Client, m: &Matches, request: CreateRe
         detach_keys: session::detach_keys(cli, m),
     };
     let tty = config.tty;
-    let id = create::create(cli, &client, m, request).await.map_err(failed)?;
-    if !(attach.stdin || attach.stdout || attach.stderr) {
+    let attached_to = attach.stdin || attach.stdout || attach.stderr;
+    let create = create::create(cli, &client, m, request);
+    let id = match attached_to {
+        // The connections for what follows are made while the engine is busy.
+        true => tokio::join!(create, client.prepare(), client.prepare()).0,
+        false => create.await,
+    };
+    let id = id.map_err(failed)?;
+    if !attached_to {
         // compat: the id is printed even if the container then does not start.
         print::line(&id);
         return start(&client, &id, m.bool("rm")).await;
