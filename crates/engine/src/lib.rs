@@ -11,6 +11,7 @@
 mod boot;
 mod config;
 pub mod container;
+mod disk;
 mod error;
 pub mod events;
 mod exec;

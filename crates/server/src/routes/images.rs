@@ -12,7 +12,7 @@ use crate::produce::blocking;
 use crate::{reply, views};
 
 /// All containers, as far as images are concerned.
-pub(super) fn users(engine: &Engine) -> Vec<ImageUser> {
+pub(crate) fn users(engine: &Engine) -> Vec<ImageUser> {
     let user = |entry: std::sync::Arc<wharf_engine::container::Entry>| {
         let container = entry.get();
         ImageUser {

@@ -3,7 +3,7 @@
 mod containers;
 mod events;
 mod exec;
-mod images;
+pub(crate) mod images;
 mod later;
 mod networks;
 mod streams;
@@ -33,8 +33,8 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     GET "/version" => system::version;
     GET "/info" => system::info;
     GET "/events" => events::follow;
-    GET "/system/df" => later::not_yet;
-    POST "/auth" => later::not_yet;
+    GET "/system/df" => system::disk_usage;
+    POST "/auth" => transfer::login;
 
     GET "/containers/json" => containers::list;
     POST "/containers/create" => containers::create;
@@ -70,19 +70,19 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     GET "/exec/{id}/json" => exec::inspect;
 
     GET "/images/json" => images::list;
-    GET "/images/get" => later::not_yet;
+    GET "/images/get" => transfer::save;
     GET "/images/search" => later::not_yet;
     POST "/images/create" => transfer::create_image;
     POST "/images/load" => later::not_yet;
     POST "/images/prune" => images::prune;
     GET "/images/{name}/json" => images::inspect;
     GET "/images/{name}/history" => images::history;
-    GET "/images/{name}/get" => later::not_yet;
+    GET "/images/{name}/get" => transfer::save;
     POST "/images/{name}/tag" => images::tag;
     POST "/images/{name}/push" => later::not_yet;
     DELETE "/images/{name}" => images::remove;
     POST "/commit" => later::not_yet;
-    GET "/distribution/{name}/json" => later::not_yet;
+    GET "/distribution/{name}/json" => transfer::distribution;
 
     GET "/networks" => networks::list;
     GET "/networks/" => networks::list;
@@ -95,7 +95,7 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
 
     GET "/volumes" => volumes::list;
     POST "/volumes/create" => volumes::create;
-    POST "/volumes/prune" => later::not_yet;
+    POST "/volumes/prune" => volumes::prune;
     GET "/volumes/{name}" => volumes::inspect;
     PUT "/volumes/{name}" => volumes::update;
     DELETE "/volumes/{name}" => volumes::remove;

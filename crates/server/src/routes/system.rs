@@ -7,7 +7,7 @@ use super::Call;
 use crate::call::Result;
 use crate::failure::Failure;
 use crate::produce::blocking;
-use crate::reply;
+use crate::{reply, views};
 
 /// `GET` and `HEAD /_ping`.
 pub(super) async fn ping(_: Call) -> Result {
@@ -29,6 +29,15 @@ pub(super) async fn version(call: Call) -> Result {
 /// `GET /info`.
 pub(super) async fn info(call: Call) -> Result {
     Ok(reply::json(&blocking(move || Ok::<_, Failure>(call.engine.info())).await?))
+}
+
+/// `GET /system/df`, of all kinds of objects or only of those that `type` names.
+pub(super) async fn disk_usage(call: Call) -> Result {
+    const KINDS: [&str; 4] = ["container", "image", "volume", "build-cache"];
+    if let Some(kind) = call.query.all("type").find(|kind| !KINDS.contains(kind)) {
+        return Err(Failure::invalid(format!("unknown object type: {kind}")));
+    }
+    Ok(reply::json(&blocking(move || views::disk_usage::disk_usage(&call)).await?))
 }
 
 /// `POST /build/prune`: there is no build cache yet.

@@ -1,14 +1,25 @@
-//! Images on their way: pull and import.
+//! Images on their way: pull, import, save; and what registries are asked.
+
+use std::io::{BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use wharf_api::auth::AuthConfig;
+use wharf_api::auth::{AuthConfig, AuthResponse};
 use wharf_engine::image::{Credentials, ImportRequest, ImportSource, PullRequest, repository_and_tag};
+use wharf_oci::Reference;
 
 use super::{Call, images};
 use crate::call::Result;
-use crate::produce::progress;
+use crate::failure::Failure;
+use crate::produce::{self, blocking, progress};
+use crate::reply;
+
+/// `Content-Type` of archives.
+const TAR: &str = "application/x-tar";
+
+/// Bytes of an archive that are sent at once.
+const PIECE: usize = 64 * 1024;
 
 /// `POST /images/create`: a pull with `fromImage`, otherwise an import.
 pub(super) async fn create_image(call: Call) -> Result {
@@ -40,6 +51,37 @@ async fn import(mut call: Call) -> Result {
     .await
 }
 
+/// `GET /images/get` and `GET /images/{name}/get`.
+pub(super) async fn save(call: Call) -> Result {
+    let mut names: Vec<String> = call.query.all("names").map(str::to_owned).collect();
+    names.extend(Some(call.name).filter(|name| !name.is_empty()));
+    let engine = call.engine;
+    produce::bytes(TAR, move |sink| {
+        let mut buffered = BufWriter::with_capacity(PIECE, sink);
+        engine.images.save(&names, &mut buffered)?;
+        buffered.flush().map_err(|error| Failure::system(error.to_string()))
+    })
+    .await
+}
+
+/// `POST /auth`.
+pub(super) async fn login(mut call: Call) -> Result {
+    let auth: AuthConfig = call.json().await?;
+    let address = auth.serveraddress.clone();
+    let credentials = from_auth(auth);
+    blocking(move || call.engine.images.login(&address, &credentials)).await?;
+    let status = "Login Succeeded".to_owned();
+    Ok(reply::json(&AuthResponse { identity_token: String::new(), status }))
+}
+
+/// `GET /distribution/{name}/json`.
+pub(super) async fn distribution(call: Call) -> Result {
+    let reference = Reference::parse(&call.name).map_err(|error| Failure::invalid(error.to_string()))?;
+    let (reference, credentials) = (reference.with_default_tag(), credentials(&call));
+    let found = blocking(move || call.engine.images.distribution(&reference, credentials.as_ref()));
+    Ok(reply::json(&found.await?))
+}
+
 /// The credentials of the `X-Registry-Auth` header: base64 of a document, in either alphabet, padded or not. One that
 /// cannot be read counts as none, as the reference has it.
 fn credentials(call: &Call) -> Option<Credentials> {
@@ -51,22 +93,20 @@ fn credentials_of(header: &str) -> Option<Credentials> {
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let text = header.replace('+', "-").replace('/', "_");
     let document = GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT).decode(text).ok()?;
-    let mut auth: AuthConfig = serde_json::from_slice(&document).ok()?;
-    if auth.username.is_empty()
-        && let Some(pair) = STANDARD.decode(&auth.auth).ok().and_then(|pair| String::from_utf8(pair).ok())
-        && let Some((username, password)) = pair.split_once(':')
-    {
-        (auth.username, auth.password) = (username.to_owned(), password.to_owned());
-    }
-    let credentials = Credentials {
-        username: auth.username,
-        password: auth.password,
-        identity_token: auth.identitytoken,
-        registry_token: auth.registrytoken,
-    };
+    let credentials = from_auth(serde_json::from_slice(&document).ok()?);
     let parts = [&credentials.username, &credentials.identity_token, &credentials.registry_token];
     let empty = parts.iter().all(|part| part.is_empty());
     (!empty).then_some(credentials)
+}
+
+fn from_auth(auth: AuthConfig) -> Credentials {
+    let pair =
+        STANDARD.decode(&auth.auth).ok().and_then(|pair| String::from_utf8(pair).ok()).unwrap_or_default();
+    let (username, password) = match pair.split_once(':') {
+        Some((username, password)) if auth.username.is_empty() => (username.to_owned(), password.to_owned()),
+        _ => (auth.username, auth.password),
+    };
+    Credentials { username, password, identity_token: auth.identitytoken, registry_token: auth.registrytoken }
 }
 
 #[cfg(test)]

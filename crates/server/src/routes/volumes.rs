@@ -1,11 +1,11 @@
 //! Volumes.
 
-use wharf_api::volume::{CreateRequest, ListResponse};
+use wharf_api::volume::{CreateRequest, ListResponse, PruneResponse};
 use wharf_api::{ErrorKind, Filters};
 use wharf_engine::Engine;
-use wharf_engine::volume::{Volume, VolumeOptions};
+use wharf_engine::volume::{ANONYMOUS, Volume, VolumeOptions};
 
-use super::Call;
+use super::{Call, prune_filter};
 use crate::call::Result;
 use crate::failure::Failure;
 use crate::produce::blocking;
@@ -72,4 +72,19 @@ pub(super) async fn update(_: Call) -> Result {
 pub(super) async fn remove(call: Call) -> Result {
     blocking(move || call.engine.remove_volume(&call.name, call.query.flag("force"))).await?;
     Ok(reply::no_content())
+}
+
+/// `POST /volumes/prune`.
+pub(super) async fn prune(call: Call) -> Result {
+    let filters = call.filters()?;
+    // Clients before 1.42 know no anonymous volumes and mean all.
+    let all = filters.boolean("all", !call.since(42))?;
+    let wanted = prune_filter(filters, &["all"])?;
+    let pruned = blocking(move || {
+        call.engine.prune_volumes(|volume| {
+            (all || volume.labels.contains_key(ANONYMOUS)) && wanted(volume.created, &volume.labels)
+        })
+    });
+    let (deleted, space_reclaimed) = pruned.await?;
+    Ok(reply::json(&PruneResponse { volumes_deleted: Some(deleted), space_reclaimed }))
 }
