@@ -86,7 +86,12 @@ impl Channel {
     /// The next message, `None` when the other side is gone.
     pub(crate) fn recv(&self) -> Result<Option<Message>> {
         let mut buffer = [0; MAX];
-        let (length, fds) = socket::recv_fds(&self.0, &mut buffer).setup(|| "read from peer".into())?;
+        let received = match socket::recv_fds(&self.0, &mut buffer) {
+            // The other side ended with a message of ours unread; what it said before is still to be had.
+            Err(wharf_sys::Errno::CONNRESET) => socket::recv_fds(&self.0, &mut buffer),
+            other => other,
+        };
+        let (length, fds) = received.setup(|| "read from peer".into())?;
         if length == 0 {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 //! A helper joins the control groups and namespaces and becomes the user; only then does it make the process inside the
 //! container's PID namespace, so that nothing there ever sees a process with the host's files or root's rights.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -176,7 +177,8 @@ impl<'a> Helper<'a> {
         }
         self.prepared.apply_limits("process")?;
         let kinds = self.join_namespaces()?;
-        let terminal = self.set_up_streams()?;
+        // Its master is closed below behind its back.
+        let terminal = ManuallyDrop::new(self.set_up_streams()?);
         crate::init::join_keyring(args.id)?;
         let filter = filter(args.spec);
         let ready = self.prepared.become_user(filter)?;
@@ -187,19 +189,17 @@ impl<'a> Helper<'a> {
             match process::clone3(CloneFlags::PARENT, None).init(|| "clone3".into())? {
                 Forked::Parent { pid, .. } => {
                     channel.send(Kind::Pid, &pid.to_ne_bytes())?;
-                    std::mem::forget(terminal);
                     return Ok(None);
                 }
                 Forked::Child => {}
             }
         }
         rustix::process::setsid().init(|| "setsid".into())?;
-        if let Some(terminal) = &terminal {
+        if let Some(terminal) = terminal.as_ref() {
             terminal.control()?;
         }
         crate::init::confine(&ready, filter, channel)?;
         channel.send(Kind::Ready, &[])?;
-        std::mem::forget(terminal);
         Ok(Some(ready))
     }
 

@@ -169,13 +169,13 @@ impl<'a> Init<'a> {
     }
 
     /// Waits for the parent to have made the cgroup, and moves in.
-    fn join_cgroup(&self) -> Result<()> {
+    fn join_cgroup(&mut self) -> Result<()> {
         self.channel.expect(Kind::Cgroup)?;
         match self.cgroup {
             Some(cgroup) if self.tasks.is_empty() => cgroup.join(self.join_unified)?,
             _ => {
-                for tasks in &self.tasks {
-                    rustix::io::write(tasks, b"0").map(drop).init(|| "join cgroup".into())?;
+                for tasks in self.tasks.drain(..) {
+                    rustix::io::write(&tasks, b"0").map(drop).init(|| "join cgroup".into())?;
                 }
             }
         }

@@ -470,7 +470,7 @@ fn user_namespaces() {
     let net = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
     assert_eq!(
         run.out,
-        format!("box\nsh\n{}         0     200000      65536\n", net.display()),
+        format!("box\nsleep\n{}         0     200000      65536\n", net.display()),
         "{}",
         run.err
     );
