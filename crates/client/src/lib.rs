@@ -19,6 +19,7 @@ mod hijack;
 mod host;
 mod images;
 mod networks;
+mod options;
 mod query;
 mod stream;
 mod system;
@@ -26,13 +27,14 @@ mod transport;
 mod volumes;
 
 pub use client::{API_VERSION, Client};
-pub use containers::{
-    AttachOptions, CommitOptions, ListOptions, LogsOptions, RemoveOptions, StopOptions, Wait, WaitCondition,
-};
+pub use containers::Wait;
 pub use demux::Demux;
 pub use error::{Error, Result};
 pub use hijack::Hijacked;
 pub use host::{DEFAULT_SOCKET, Host};
 pub use images::{ImportOptions, PullOptions};
+pub use options::{
+    AttachOptions, CommitOptions, ListOptions, LogsOptions, RemoveOptions, StopOptions, WaitCondition,
+};
 pub use stream::{ByteStream, JsonLines};
 pub use transport::{Transport, Upload};
