@@ -18,8 +18,10 @@ mod record;
 mod replaced;
 mod unpack;
 
+pub(crate) use inflate::Inflate;
 pub use lease::Lease;
 pub use limits::Limits;
 pub use recipe::LayerTar;
 pub(crate) use record::{LAYERS, LayerRecord};
 pub use record::{LayerInfo, LayerOrigin, LayerSource};
+pub(crate) use replaced::Size;

@@ -4,25 +4,30 @@
 //! - [`Images`]: images, their names and documents
 //! - [`LayerInfo`], [`Lease`]: layers, shared by chain id, and what keeps new ones
 //! - [`Snapshots`]: the file systems of containers
+//! - [`Loaded`]: images that came in an archive
 //!
 //! Rows are the truth and change in the caller's transaction; files follow. A folder appears under its final name by one
 //! rename, after everything in it was verified, and leaves it by one rename into `trash/`. What no row names is swept at
 //! the next start.
 
+mod archive;
 mod error;
 mod image;
 mod layer;
+mod merged;
 mod snapshot;
 mod store;
 mod sweep;
 mod tar;
 mod trash;
 mod walk;
+mod xattr;
 
+pub use archive::{LoadProgress, Loaded};
 pub use error::{Error, Result};
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
-pub use snapshot::{Mounts, Snapshot, Snapshots};
+pub use snapshot::{Change, ChangeKind, Mounts, Snapshot, Snapshots};
 pub use store::Store;
 pub use sweep::Swept;
 pub use tar::TarError;

@@ -3,7 +3,12 @@
 //! `snapshots/<container id>/` holds `diff` (the upper folder) and `work` (the overlay's own). Between them and the
 //! image's layers lies one global init layer with the files and mount points every container has.
 
+mod archive;
+mod copy_up;
+mod diff;
 pub(crate) mod init;
+mod mounted;
+mod read;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +16,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use wharf_db::{Index, Table, Tx, View};
 use wharf_oci::Digest;
+
+pub use diff::{Change, ChangeKind};
 
 use crate::image::ImageRecord;
 use crate::{Error, Result, Store};

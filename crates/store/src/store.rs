@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,5 +95,11 @@ impl Store {
 
     pub(crate) fn trash_dir(&self) -> PathBuf {
         self.0.root.join("trash")
+    }
+
+    /// A new empty file under `content/` that is gone when closed.
+    pub(crate) fn spool_file(&self) -> Result<File> {
+        let folder = self.0.root.join("content");
+        tempfile::tempfile_in(&folder).map_err(|source| Error::io("create a file in", &folder, source))
     }
 }

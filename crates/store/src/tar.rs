@@ -11,7 +11,6 @@ mod header;
 mod pax;
 pub(crate) mod reader;
 mod sparse;
-#[cfg(test)]
 pub(crate) mod write;
 
 pub(crate) use header::{BLOCK, Kind, Time};

@@ -424,7 +424,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     /// Whatever is accepted is given back byte for byte; whatever is not leaves nothing.
     #[test]
     fn archives_come_back_or_are_refused(steps in steps(), tail in 0usize..1500) {

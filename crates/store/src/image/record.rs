@@ -107,7 +107,7 @@ impl Image {
 /// The form a reference is stored in: by digest if it has one, else by tag.
 pub(crate) fn name_of(reference: &Reference) -> Reference {
     match reference.digest() {
-        Some(_) => reference.clone().without_tag(),
+        Some(digest) => reference.clone().without_tag().with_digest(digest.clone()),
         None => reference.clone().with_default_tag(),
     }
 }

@@ -20,6 +20,7 @@ use super::recipe::RecipeWriter;
 use super::replaced::Replaced;
 use crate::error::is_full;
 use crate::tar::{Entry, Input, Kind, Reader, TarError, Time};
+use crate::xattr::is_overlay;
 use crate::{Error, Result};
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -373,8 +374,8 @@ fn hostile(name: &[u8], reason: &'static str) -> Error {
 /// Attributes to set: not those by which overlayfs steers itself, which only its own whiteouts may bring.
 fn wanted_xattrs(entry: &Entry) -> impl Iterator<Item = (CString, &[u8])> {
     entry.xattrs.iter().filter_map(|(name, value)| {
-        let steers = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
-        Some((CString::new(name.as_slice()).ok().filter(|_| !steers)?, value.as_slice()))
+        let name = CString::new(name.as_slice()).ok().filter(|_| !is_overlay(name))?;
+        Some((name, value.as_slice()))
     })
 }
 

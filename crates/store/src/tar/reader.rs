@@ -1,13 +1,10 @@
-#[cfg(test)]
 use std::io::BufRead;
 
 use super::header::{Header, text};
 use super::pax::{self, Record, decimal};
 use super::sparse::{self, Extents, MAX_EXTENTS};
 use super::{BLOCK, Kind, TarError, Time};
-#[cfg(test)]
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Content of an extended header or long name, at most; Go's limit.
 const MAX_SPECIAL: u64 = 1 << 20;
@@ -21,10 +18,8 @@ pub(crate) trait Input {
 }
 
 /// An input over a plain reader.
-#[cfg(test)]
 pub(crate) struct Plain<R>(pub(crate) R);
 
-#[cfg(test)]
 impl<R: BufRead> Input for Plain<R> {
     fn fill(&mut self) -> Result<&[u8]> {
         self.0.fill_buf().map_err(Error::Read)
@@ -82,11 +77,18 @@ pub(crate) struct Reader<I, T> {
     left: u64,
     /// Padding after them.
     padding: u64,
+    /// Bytes read so far.
+    offset: u64,
 }
 
 impl<I: Input, T: Tee> Reader<I, T> {
     pub(crate) fn new(input: I, tee: T) -> Self {
-        Self { input, tee, left: 0, padding: 0 }
+        Self { input, tee, left: 0, padding: 0, offset: 0 }
+    }
+
+    /// Position in the stream; after [`Reader::next`], where the entry's content starts.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The next entry; `None` at the end of the archive. Content of the last one that was not taken goes to the tee.
@@ -143,6 +145,7 @@ impl<I: Input, T: Tee> Reader<I, T> {
 
     fn consumed(&mut self, n: usize) {
         self.input.consume(n);
+        self.offset += n as u64;
     }
 
     /// The next header that is not the end of the archive.

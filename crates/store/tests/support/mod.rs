@@ -143,8 +143,10 @@ fn list(root: &Path, path: &Path, inodes: &mut HashMap<u64, String>, lines: &mut
         ),
     );
     if kind.is_dir() {
-        for entry in std::fs::read_dir(path).unwrap() {
-            list(root, &entry.unwrap().path(), inodes, lines);
+        let mut names: Vec<_> = std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        for name in names {
+            list(root, &name, inodes, lines);
         }
     }
 }

@@ -1,0 +1,181 @@
+//! A container's file system as a tar: all of it, or its changes as a layer.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::io::Errno;
+use wharf_db::View;
+
+use crate::layer::{LayerInfo, LayerSource, Lease};
+use crate::merged::{Folder, Object, attribute_path, is_opaque, is_whiteout};
+use crate::tar::write::Writer;
+use crate::tar::{Entry, Kind, Time};
+use crate::walk::{self, open_folder};
+use crate::{Error, Result, Snapshot, Snapshots, xattr};
+
+impl Snapshots<'_> {
+    /// Writes the whole file system of a container to `out`, without what is mounted in it.
+    pub fn export(&self, view: &View<'_>, id: &str, out: impl Write) -> Result<()> {
+        self.get(view, id)?.export(out)
+    }
+
+    /// Stores the changes of a container as a layer over its image's.
+    pub fn commit(&self, view: &View<'_>, id: &str, lease: &Lease) -> Result<LayerInfo> {
+        let snapshot = self.get(view, id)?;
+        let source = LayerSource { parent: snapshot.chains.last().cloned(), ..LayerSource::default() };
+        let (reader, writer) = std::io::pipe().map_err(Error::Write)?;
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(move || snapshot.tar_diff(std::io::BufWriter::new(writer)));
+            let stored = self.0.ingest_layer(reader, source, lease);
+            let written = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            match (written, stored) {
+                // The other side has stopped reading, and knows why.
+                (Err(Error::Write(_)), Err(error)) | (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+                (Ok(()), Ok(info)) => Ok(info),
+            }
+        })
+    }
+}
+
+impl Snapshot {
+    /// [`Snapshots::export`] of a snapshot at hand.
+    pub fn export(&self, out: impl Write) -> Result<()> {
+        let mounts = self.mounts();
+        let layers = std::iter::once(&mounts.upper).chain(&mounts.lower).cloned();
+        let root = Folder::root(layers).map_err(|(path, errno)| Error::io("read", path, errno))?;
+        let mut archive = Archive { writer: Writer::new(out), links: HashMap::new() };
+        archive.merged(&root, &mut Vec::new())?;
+        archive.writer.finish().map(drop)
+    }
+
+    /// Writes the container's changes as a layer: what was removed becomes `.wh.` entries.
+    pub fn tar_diff(&self, out: impl Write) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let upper = rustix::fs::open(self.upper(), flags, Mode::empty())
+            .map_err(|errno| Error::io("read", self.upper(), errno))?;
+        let mut archive = Archive { writer: Writer::new(out), links: HashMap::new() };
+        archive.changes(&upper, &mut Vec::new())?;
+        archive.writer.finish().map(drop)
+    }
+}
+
+struct Archive<W> {
+    writer: Writer<W>,
+    /// First name of each file with several.
+    links: HashMap<(u64, u64), Vec<u8>>,
+}
+
+impl<W: Write> Archive<W> {
+    fn merged(&mut self, folder: &Folder, path: &mut Vec<u8>) -> Result<()> {
+        let names = folder.names().map_err(|errno| failed(path, errno))?;
+        for name in names {
+            let length = push(path, &name);
+            match folder.get(&name).map_err(|errno| failed(path, errno))? {
+                None => {}
+                Some(Object::Folder(child, stat)) => {
+                    self.object(path, &stat, child.top(), b"")?;
+                    self.merged(&child, path)?;
+                }
+                Some(Object::Other(part, stat)) => self.object(path, &stat, folder.part(part), &name)?,
+            }
+            path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn changes(&mut self, folder: &OwnedFd, path: &mut Vec<u8>) -> Result<()> {
+        for name in walk::names(folder).map_err(|errno| failed(path, errno))? {
+            let Ok(stat) = statat(folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            if is_whiteout(&stat) {
+                let length = push(path, &[b".wh.", name.as_slice()].concat());
+                let entry = Entry::new(path.as_slice(), Kind::File, 0o600, time(&stat));
+                self.writer.append_bytes(entry, b"")?;
+                path.truncate(length);
+                continue;
+            }
+            let length = push(path, &name);
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                let child = open_folder(folder, &name).map_err(|errno| failed(path, errno))?;
+                self.object(path, &stat, &child, b"")?;
+                if is_opaque(&child) {
+                    let marker = [path.as_slice(), b"/.wh..wh..opq"].concat();
+                    self.writer.append_bytes(Entry::new(marker, Kind::File, 0o755, Time::default()), b"")?;
+                }
+                self.changes(&child, path)?;
+            } else {
+                self.object(path, &stat, folder, &name)?;
+            }
+            path.truncate(length);
+        }
+        Ok(())
+    }
+
+    /// Writes one entry; `name` in `folder` is what it is made of. Sockets have no form in a tar and are left out.
+    fn object(&mut self, path: &[u8], stat: &Stat, folder: &OwnedFd, name: &[u8]) -> Result<()> {
+        let failed = |errno| failed(path, errno);
+        let Some(kind) = kind(stat) else { return Ok(()) };
+        let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777, time(stat));
+        (entry.uid, entry.gid) = (stat.st_uid.into(), stat.st_gid.into());
+        if kind == Kind::Dir {
+            entry.name.push(b'/');
+        } else if stat.st_nlink > 1 {
+            if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
+                (entry.kind, entry.link) = (Kind::Link, first.clone());
+                return self.writer.append(&entry, &mut std::io::empty());
+            }
+            self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
+        }
+        match kind {
+            Kind::Symlink => {
+                let target = rustix::fs::readlinkat(folder, name, Vec::new()).map_err(failed)?;
+                entry.link = target.into_bytes();
+            }
+            Kind::Char | Kind::Block => {
+                entry.major = rustix::fs::major(stat.st_rdev);
+                entry.minor = rustix::fs::minor(stat.st_rdev);
+            }
+            _ => {}
+        }
+        entry.xattrs = xattr::list(&attribute_path(folder, name)).map_err(failed)?;
+        entry.xattrs.retain(|(name, _)| name == b"security.capability" || name.starts_with(b"user."));
+        if kind != Kind::File {
+            return self.writer.append(&entry, &mut std::io::empty());
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = openat(folder, name, flags, Mode::empty()).map(std::fs::File::from).map_err(failed)?;
+        entry.size = stat.st_size.unsigned_abs();
+        self.writer.append(&entry, &mut file)
+    }
+}
+
+fn kind(stat: &Stat) -> Option<Kind> {
+    Some(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink,
+        FileType::CharacterDevice => Kind::Char,
+        FileType::BlockDevice => Kind::Block,
+        FileType::Fifo => Kind::Fifo,
+        _ => return None,
+    })
+}
+
+fn time(stat: &Stat) -> Time {
+    Time { sec: stat.st_mtime, nsec: 0 }
+}
+
+/// Appends a component to a path and returns the length to go back to.
+fn push(path: &mut Vec<u8>, name: &[u8]) -> usize {
+    let length = path.len();
+    if length > 0 {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    length
+}
+
+fn failed(path: &[u8], errno: Errno) -> Error {
+    Error::io("read", format!("/{}", String::from_utf8_lossy(path)), errno)
+}
