@@ -125,7 +125,7 @@ pub(crate) fn run(program: &str, args: Vec<String>) -> Result<()> {
         return Err(Error::message(format!("Unable to parse logging level: {level}")));
     }
     if parsed.bool("version") && parsed.args().is_empty() {
-        print::line(&format!("{program} version {}, build {}", crate::VERSION, crate::BUILD));
+        print::line(&format!("{} version {}, build {}", capitalised(program), crate::VERSION, crate::BUILD));
         return Ok(());
     }
     let cli = Cli::new(program.to_owned(), &parsed);
@@ -189,4 +189,10 @@ fn show(by_letter: bool, text: &str) {
         print::warn("Flag shorthand -h has been deprecated, use --help");
     }
     print::out(text);
+}
+
+/// The name as it begins a sentence: `Docker version 1.2.3` is what scripts look for.
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -83,6 +83,7 @@ impl Engine {
             }
         }
         self.restore_networks()?;
+        self.restore_names();
         self.sweep()?;
         for entry in ended {
             self.record_missed_exit(&entry);

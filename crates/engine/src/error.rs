@@ -97,8 +97,7 @@ impl Error {
         let code = runtime_code(error.remote_kind());
         let mut error = Self::from(error);
         if error.exit_code.is_some() {
-            error =
-                error.context("OCI runtime exec failed: exec failed: unable to start container process: ");
+            error = error.context("OCI runtime exec failed: ");
             error.kind = ErrorKind::InvalidParameter;
         }
         error.exit_code = code;

@@ -64,8 +64,12 @@ impl Engine {
         // already made the monitor known.
         let mut pending = entry.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(live) = entry.live() {
-            drop(pending);
-            return Ok(Attachment::Ready(live.monitor.attach(&spec)?));
+            match live.monitor.attach(&spec) {
+                Ok(stream) => return Ok(Attachment::Ready(stream)),
+                // It has just ended: the attachment is to its next run.
+                Err(wharf_monitor::Error::Gone { .. } | wharf_monitor::Error::Closed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let (ready, receiver) = oneshot::channel();
         pending.retain(|waiting| !waiting.ready.is_closed());

@@ -29,11 +29,12 @@ impl Engine {
         if entry.live().is_none_or(|current| !Arc::ptr_eq(&current, live)) {
             return;
         }
+        // From here on nobody is sent to a monitor that is about to go.
+        entry.set_live(None);
         match self.record_exit(entry) {
             Ok(after) => {
                 // The monitor goes once it knows that its record was read.
                 let _ = live.monitor.release();
-                entry.set_live(None);
                 self.remove_monitor_folder(&entry.get().id);
                 drop(guard);
                 self.follow_up(entry, after);

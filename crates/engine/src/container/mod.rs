@@ -27,6 +27,7 @@ mod stats;
 mod status;
 mod stop;
 mod top;
+mod update;
 mod user;
 mod validate;
 mod wait;

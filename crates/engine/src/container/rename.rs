@@ -24,6 +24,12 @@ impl Engine {
         let old = container.name.clone();
         let mut renamed = (*container).clone();
         bare.clone_into(&mut renamed.name);
+        let named = renamed.clone();
+        for endpoint in renamed.networks.values_mut() {
+            if let Some(state) = &mut endpoint.state {
+                self.net.rename(state, bare, crate::network::names(&named, &endpoint.settings));
+            }
+        }
         self.db.write(|tx| {
             self.claim_name(tx, bare, &renamed.id).map_err(allocating)?;
             tables::NAMES.delete(tx, &old)?;

@@ -172,6 +172,7 @@ impl Engine {
             devices: devices(container)?,
             seccomp: seccomp(container)?,
             cgroup: self.cgroup_path(container),
+            host_mqueue: Path::new("/dev/mqueue").is_dir(),
             link_env: self.link_environment(container),
         })
     }

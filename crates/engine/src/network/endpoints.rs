@@ -3,16 +3,17 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     net::{IpAddr, Ipv4Addr},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
 };
 
 use wharf_api::container::{EndpointSettings, HostConfig, NetworkingConfig};
 use wharf_net::{
-    EndpointSpec, EndpointState, NetworkRecord, PortRequest, Protocol, check_endpoint, choose_default_route,
-    files::{DnsOverrides, HostLine, Hosts, ResolvConf, Resolver, hosts, resolv_conf},
+    DnsConfig, EndpointSpec, EndpointState, NetworkRecord, PortRequest, Protocol, check_endpoint,
+    choose_default_route,
+    files::{DnsOverrides, HostLine, Hosts, ResolvConf, Resolver, hosts, resolv_conf, upstreams},
     publish_all,
 };
 
@@ -116,7 +117,45 @@ impl Engine {
                 self.net.publish(state, &std::mem::take(&mut ports)).map_err(failed)?;
             }
         }
-        Ok(())
+        self.serve_names(container, netns.as_fd())
+    }
+
+    /// Starts the container's name server if it is in a network that has names.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(super) fn serve_names(&self, container: &Container, netns: BorrowedFd<'_>) -> Result<()> {
+        if !self.has_names(container) || self.net.serves_dns(&container.id) {
+            return Ok(());
+        }
+        let host_text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let links =
+            self.links(container).into_iter().map(|link| (link.alias, link.target.name.clone())).collect();
+        let config = DnsConfig {
+            upstreams: upstreams(&ResolvConf::parse(&host_text), &dns_overrides(container)),
+            links,
+        };
+        self.net
+            .serve_dns(&container.id, netns, config)
+            .map_err(|error| Error::from(error).context(SETUP_FAILED))
+    }
+
+    fn has_names(&self, container: &Container) -> bool {
+        container.networks.keys().any(|name| self.network(name).is_ok_and(|network| network.has_dns()))
+    }
+
+    /// Starts the name servers of running containers again, which ended with the engine before this one.
+    pub(crate) fn restore_names(&self) {
+        let containers = self.containers.all().into_iter().map(|entry| entry.get());
+        for container in containers.filter(|container| container.state.status.has_process()) {
+            let path = PathBuf::from(format!("/proc/{}/ns/net", container.state.pid));
+            let served = File::open(&path)
+                .map_err(|error| Error::io("open", &path, error))
+                .and_then(|netns| self.serve_names(&container, netns.as_fd()));
+            if let Err(error) = served {
+                tracing::warn!(container = %container.id, %error, "the container is without name server");
+            }
+        }
     }
 
     /// Gives back everything the container has on its networks.
@@ -179,13 +218,8 @@ impl Engine {
     /// Text of the container's `/etc/resolv.conf`, from the host's and the container's own settings.
     pub(crate) fn resolv_conf_text(&self, container: &Container, host_text: &str) -> String {
         let host = &container.host_config;
-        let overrides = DnsOverrides {
-            servers: host.dns.iter().flatten().filter_map(|server| server.parse().ok()).collect(),
-            search: host.dns_search.clone().unwrap_or_default(),
-            options: host.dns_options.clone().unwrap_or_default(),
-        };
-        let embedded =
-            container.networks.keys().any(|name| self.network(name).is_ok_and(|net| net.has_dns()));
+        let overrides = dns_overrides(container);
+        let embedded = self.has_names(container);
         let resolver = match host.network_mode.as_str() {
             _ if embedded => Resolver::Embedded,
             "host" => Resolver::Host,
@@ -230,27 +264,22 @@ impl Engine {
     }
 }
 
+/// The container's own settings for name resolution.
+fn dns_overrides(container: &Container) -> DnsOverrides {
+    let host = &container.host_config;
+    DnsOverrides {
+        servers: host.dns.iter().flatten().filter_map(|server| server.parse().ok()).collect(),
+        search: host.dns_search.clone().unwrap_or_default(),
+        options: host.dns_options.clone().unwrap_or_default(),
+    }
+}
+
 /// What a container asks of `network`, which it knows as `name`.
 fn endpoint_spec(container: &Container, network: &NetworkRecord, name: &str) -> Result<EndpointSpec> {
     let settings = &container.networks[name].settings;
     let config = &container.config;
     let wanted_ip = settings.ipam_config.as_ref().map(|ipam| ipam.ipv4_address.as_str()).unwrap_or_default();
     let mac = [&settings.mac_address, &config.mac_address].into_iter().find(|mac| !mac.is_empty());
-    let mut names = Vec::new();
-    if network.has_dns() {
-        names.push(container.name.clone());
-        names.extend(settings.aliases.iter().flatten().cloned());
-        names.push(short_id(&container.id).to_owned());
-        if !config.hostname.is_empty() {
-            names.push(config.hostname.clone());
-        }
-    }
-    let mut seen = Vec::new();
-    names.retain(|name| {
-        let new = !seen.contains(name);
-        seen.push(name.clone());
-        new
-    });
     Ok(EndpointSpec {
         container_id: container.id.clone(),
         container_name: container.name.clone(),
@@ -258,10 +287,22 @@ fn endpoint_spec(container: &Container, network: &NetworkRecord, name: &str) -> 
             Error::invalid(format!("invalid endpoint settings:\ninvalid IPv4 address: {wanted_ip}"))
         })?,
         mac: mac.map(|mac| mac.parse()).transpose()?,
-        names,
+        names: if network.has_dns() { names(container, settings) } else { Vec::new() },
         interface: interface(container, name),
         gw_priority: settings.gw_priority,
     })
+}
+
+/// What other containers of a network can call the container: its name, aliases, short id and host name.
+pub(crate) fn names(container: &Container, settings: &EndpointSettings) -> Vec<String> {
+    let mut names = vec![container.name.clone()];
+    let more = settings.aliases.iter().flatten().cloned();
+    for name in more.chain([short_id(&container.id).to_owned(), container.config.hostname.clone()]) {
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// `eth0` for the first network, `eth1` for the next, in the order of their names.

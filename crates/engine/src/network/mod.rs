@@ -5,4 +5,4 @@ mod verbs;
 
 pub use wharf_net::{NetworkRecord, PoolRecord};
 
-pub(crate) use self::endpoints::wanted_endpoints;
+pub(crate) use self::endpoints::{names, wanted_endpoints};

@@ -120,6 +120,7 @@ impl Engine {
         let entry = self.containers.find(name)?;
         let _guard = entry.lock();
         let mut container = (*entry.get()).clone();
+        super::endpoints::check_addresses(&network, &settings)?;
         if container.networks.contains_key(&network.name) {
             return Err(Error::forbidden(format!(
                 "endpoint with name {} already exists in network {}",
@@ -131,7 +132,6 @@ impl Engine {
                 "container cannot be connected to additional networks: it shares its network",
             ));
         }
-        super::endpoints::check_addresses(&network, &settings)?;
         container.networks.insert(network.name.clone(), Endpoint { settings, state: None });
         if container.state.status.has_process() {
             self.connect_now(&mut container, &network)?;
@@ -148,9 +148,10 @@ impl Engine {
         let mut state = self.allocate(container, &network.name)?;
         state.interface = wharf_net::free_interface_name(&used);
         let path = PathBuf::from(format!("/proc/{}/ns/net", container.state.pid));
-        let attached = File::open(&path)
-            .map_err(|error| Error::io("open", &path, error))
-            .and_then(|netns| Ok(self.net.attach(&state, netns.as_fd())?));
+        let attached = File::open(&path).map_err(|error| Error::io("open", &path, error)).and_then(|netns| {
+            self.net.attach(&state, netns.as_fd())?;
+            self.serve_names(container, netns.as_fd())
+        });
         if let Err(error) = attached {
             self.give_back(&state);
             return Err(error);

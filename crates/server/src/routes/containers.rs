@@ -7,7 +7,7 @@ use http::StatusCode;
 use hyper::body::Body as _;
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
-use wharf_api::container::{CreateRequest, PruneResponse};
+use wharf_api::container::{CreateRequest, PruneResponse, UpdateRequest, UpdateResponse};
 use wharf_engine::container::{Container, CreateOptions, ListOptions, RemoveOptions};
 
 use super::{Call, images, prune_filter};
@@ -114,6 +114,13 @@ pub(super) async fn rename(call: Call) -> Result {
     }
     blocking(move || call.engine.rename_container(&call.name, call.query.text("name"))).await?;
     Ok(reply::no_content())
+}
+
+/// `POST /containers/{name}/update`.
+pub(super) async fn update(mut call: Call) -> Result {
+    let request: UpdateRequest = call.json().await?;
+    blocking(move || call.engine.update_limits(&call.name, request)).await?;
+    Ok(reply::json(&UpdateResponse::default()))
 }
 
 /// `POST /containers/{name}/resize`.

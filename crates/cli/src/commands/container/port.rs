@@ -40,8 +40,8 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
             });
         }
     }
-    if let (Some(wanted), true) = (wanted, lines.is_empty()) {
-        return Err(Error::message(format!("Error: No public port '{wanted}' published for {name}")));
+    if wanted.is_some() && lines.is_empty() {
+        return Err(Error::message(format!("Error: No public port '{}' published for {name}", m.arg(1))));
     }
     lines.sort_by_key(|line| {
         let (port, rest) = line.split_once('/').unwrap_or(("0", line));

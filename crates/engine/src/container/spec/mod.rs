@@ -69,6 +69,8 @@ pub(crate) struct SpecInput<'a> {
     pub(crate) seccomp: Option<LinuxSeccomp>,
     /// Path of the cgroup below each hierarchy's root.
     pub(crate) cgroup: PathBuf,
+    /// The host has a mounted `/dev/mqueue`, for containers in its IPC namespace.
+    pub(crate) host_mqueue: bool,
     /// Variables of `--link`ed containers.
     pub(crate) link_env: Vec<String>,
 }

@@ -69,15 +69,15 @@ fn system_mounts(input: &SpecInput<'_>) -> Result<Vec<Mount>, OciSpecError> {
     )?);
     mounts.push(mount("/sys", "sysfs", &source("sysfs"), &sys)?);
     mounts.push(mount("/sys/fs/cgroup", "cgroup", &source("cgroup"), &cgroup)?);
-    if matches!(input.namespaces.ipc, Namespace::Host) {
+    if !matches!(input.namespaces.ipc, Namespace::Host) {
+        mounts.push(mount("/dev/mqueue", "mqueue", &source("mqueue"), &["nosuid", "noexec", "nodev"])?);
+    } else if input.host_mqueue {
         mounts.push(mount(
             "/dev/mqueue",
             "bind",
             &source("/dev/mqueue"),
             &["rbind", "nosuid", "noexec", "nodev"],
         )?);
-    } else {
-        mounts.push(mount("/dev/mqueue", "mqueue", &source("mqueue"), &["nosuid", "noexec", "nodev"])?);
     }
     mounts.push(shm(host, &input.namespaces.ipc)?);
     Ok(mounts)
