@@ -92,7 +92,7 @@ fn without_an_engine_or_permission_the_client_says_so() {
     assert!(words.contains("Cannot connect to the Docker daemon at unix:///nonexistent/wharf.sock. Is the docker daemon running?"), "{words}");
     let program = daemon.command(&["ps"]).get_program().to_owned();
     let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"])
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"])
         .arg(program)
         .args(["-H", &daemon.host(), "ps"])
         .output()

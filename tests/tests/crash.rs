@@ -55,7 +55,7 @@ fn an_adopted_container_can_be_attached_followed_and_stopped() {
         "run",
         "-d",
         "--name",
-        "a",
+        "aa",
         "busybox",
         "sh",
         "-c",
@@ -64,14 +64,15 @@ fn an_adopted_container_can_be_attached_followed_and_stopped() {
     daemon.kill();
     daemon.launch();
     let mut attached =
-        daemon.command(&["attach", "--no-stdin", "a"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let followed = daemon.command(&["logs", "-f", "a"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        daemon.command(&["attach", "--no-stdin", "aa"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let followed =
+        daemon.command(&["logs", "-f", "aa"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(400));
-    daemon.run(&["stop", "a"]);
+    daemon.run(&["stop", "aa"]);
     assert_eq!(attached.wait().unwrap().code(), Some(3));
     let followed = String::from_utf8(followed.wait_with_output().unwrap().stdout).unwrap();
     assert!(followed.contains("tick\n") && followed.ends_with("bye\n"), "{followed}");
-    assert_eq!(daemon.run(&["inspect", "-f", "{{.State.ExitCode}}", "a"]), "3");
+    assert_eq!(daemon.run(&["inspect", "-f", "{{.State.ExitCode}}", "aa"]), "3");
 }
 
 #[test]

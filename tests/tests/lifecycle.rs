@@ -35,10 +35,10 @@ fn a_container_lives_from_create_to_removal() {
 #[test]
 fn changes_stay_in_the_containers_layer() {
     let daemon = TestDaemon::start("layer");
-    daemon.run(&["run", "--name", "a", "busybox", "sh", "-c", "echo one >/x; rm /etc/group"]);
+    daemon.run(&["run", "--name", "aa", "busybox", "sh", "-c", "echo one >/x; rm -f /etc/group"]);
     assert_eq!(daemon.wharf(&["run", "--rm", "busybox", "cat", "/x"]).code, 1);
     daemon.run(&["run", "--rm", "busybox", "test", "-e", "/etc/group"]);
-    assert_eq!(daemon.run(&["start", "-a", "a"]), "");
+    assert_eq!(daemon.run(&["start", "-a", "aa"]), "");
 }
 
 #[test]
