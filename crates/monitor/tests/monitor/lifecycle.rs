@@ -1,11 +1,14 @@
 //! From the launch to the exit.
 
 use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 
 use wharf_monitor::{AttachSpec, Client, Error, ErrorKind, Event, Launcher, State, read_exit};
 
 use crate::Case;
-use crate::fixture::{Bundle, alive, demultiplex, eventually, read_to_end, refused};
+use crate::fixture::{Bundle, alive, demultiplex, eventually, read_to_end, read_until, refused};
 
 pub(crate) const CASES: &[Case] = &[
     ("lifecycle::output_exit_code_and_cleanup", output_exit_code_and_cleanup),
@@ -15,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     ("lifecycle::a_client_lost_before_the_start_is_an_abort", a_client_lost_before_the_start_is_an_abort),
     ("lifecycle::the_launcher_is_replaced", the_launcher_is_replaced),
     ("lifecycle::a_monitor_looks_like_one", a_monitor_looks_like_one),
+    ("lifecycle::what_is_not_the_protocol_is_refused", what_is_not_the_protocol_is_refused),
 ];
 
 fn output_exit_code_and_cleanup() {
@@ -123,6 +127,25 @@ fn a_monitor_looks_like_one() {
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP, rustix::process::Signal::INT]
     {
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+    assert_eq!(run.client.status().unwrap().state, State::Running);
+}
+
+fn what_is_not_the_protocol_is_refused() {
+    let run = Bundle::new("sleep 1000").start();
+    let (connection, _) = run.client.events(1_000).unwrap().into_parts();
+    // A subscriber has nothing to say.
+    (&connection).write_all(b"noise").unwrap();
+    for (junk, answer) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "exceed the limit"),
+        (b"\0\0\0\x02{}", "missing field `type`"),
+        (b"\0\0\0\x0f{\"type\":\"jump\"}", "unknown request"),
+    ] {
+        let folder = fs::File::open(&run.bundle.dir).unwrap();
+        let mut stream = UnixStream::connect(format!("/proc/self/fd/{}/sock", folder.as_raw_fd())).unwrap();
+        stream.write_all(junk).unwrap();
+        let seen = read_until(&stream, answer);
+        assert!(seen.contains("\"kind\":\"invalid_request\""), "{seen}");
     }
     assert_eq!(run.client.status().unwrap().state, State::Running);
 }

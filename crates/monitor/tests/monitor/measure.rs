@@ -1,4 +1,4 @@
-//! Figures, printed by `cargo test --release -p wharf-monitor --test monitor -- measure [latency] [memory] [log] [start]`.
+//! Figures, printed by `cargo test --release -p wharf-monitor --test monitor -- measure [latency] [exec] [memory] [log] [start]`.
 
 use std::fs;
 use std::io::Read;
@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wharf_monitor::Launcher;
+use wharf_monitor::{ExecSpec, Launcher};
 
 use crate::fixture::{self, Bundle, exit};
 
@@ -14,6 +14,7 @@ use crate::fixture::{self, Bundle, exit};
 pub(crate) fn run(names: &[String]) {
     let figures = [
         ("latency", launch_latency as fn()),
+        ("exec", exec_latency),
         ("memory", memory),
         ("log", log_rate),
         ("start", ways_to_start),
@@ -45,6 +46,22 @@ fn launch_latency() {
     println!("launch to created: {}", median(created));
     println!("launch to started: {}", median(started));
     println!("launch to exited:  {}", median(exited));
+}
+
+fn exec_latency() {
+    let run = Bundle::new("sleep 1000").start();
+    let (mut started, mut ended) = (Vec::new(), Vec::new());
+    for i in 0..200 {
+        let process = serde_json::from_value(fixture::process(&["true"])).unwrap();
+        let spec = ExecSpec { id: i.to_string(), process, stdout: true, stderr: true, ..ExecSpec::default() };
+        let start = Instant::now();
+        let exec = run.client.exec(&spec).unwrap();
+        started.push(start.elapsed());
+        fixture::read_to_end(exec.stream.unwrap());
+        ended.push(start.elapsed());
+    }
+    println!("exec to started: {}", median(started));
+    println!("exec to the end of its stream: {}", median(ended));
 }
 
 /// Proportional and private memory in KiB.
