@@ -22,6 +22,7 @@ mod history;
 mod import;
 mod inspect;
 mod list;
+mod load;
 mod plan;
 mod prune;
 mod pull;

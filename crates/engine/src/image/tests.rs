@@ -467,6 +467,17 @@ fn save_writes_what_others_load() {
             assert_eq!(Digest::sha256(content).hex(), hex);
         }
     }
+    let other = Bench::new();
+    let mut lines = String::new();
+    let report = &mut |line: Progress| lines += &line.stream;
+    other.images.load(&mut &data[..], None, false, report).unwrap();
+    assert_eq!(lines, format!("Loaded image: {}/x:1\n", stub.host()));
+    let id = |bench: &Bench| bench.images.find(&format!("{}/x:1", stub.host()), None).unwrap().id().clone();
+    assert_eq!(id(&bench), id(&other));
+    assert_eq!(other.events(), [format!("load {}", id(&bench))]);
+    let cut = other.images.load(&mut &data[..data.len() / 2], None, true, &mut |_| {}).unwrap_err();
+    assert_eq!(cut.to_string(), "unexpected EOF");
+
     let missing = bench.images.save(&["nosuch".to_owned()], &mut Vec::new()).unwrap_err();
     assert_eq!((missing.kind().status(), missing.to_string().as_str()), (404, "No such image: nosuch"));
     assert!(bench.events().last().unwrap().starts_with("save sha256:"));
