@@ -92,7 +92,7 @@ pub(crate) static GLOBAL_FLAGS: &[Flag] = &[
     )
     .short('c'),
     Flag::bool("debug", "Enable debug mode").short('D'),
-    Flag::list("host", "Daemon socket to connect to").label("string").short('H'),
+    Flag::string("host", "Daemon socket to connect to").short('H').once("specify only one -H"),
     Flag::string("log-level", "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")")
         .short('l')
         .default("info"),

@@ -21,7 +21,7 @@ pub(crate) struct Cli {
     program: String,
     config: PathBuf,
     context: Option<String>,
-    hosts: Vec<String>,
+    host: Option<String>,
     debug: bool,
 }
 
@@ -32,7 +32,7 @@ impl Cli {
             program,
             config: global.opt("config").map_or_else(default_config, PathBuf::from),
             context: global.opt("context").map(str::to_owned),
-            hosts: global.list("host"),
+            host: global.opt("host").map(str::to_owned),
             debug: global.bool("debug"),
         }
     }
@@ -63,15 +63,8 @@ impl Cli {
     }
 
     /// The address given with `-H`, if any.
-    ///
-    /// # Errors
-    /// More than one was given.
-    pub(crate) fn host(&self) -> Result<Option<&str>> {
-        match self.hosts.as_slice() {
-            [] => Ok(None),
-            [host] => Ok(Some(host)),
-            _ => Err(Error::message("Specify only one -H")),
-        }
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     /// Starts a daemon where none answers and none was asked for by address.
@@ -80,7 +73,7 @@ impl Cli {
     /// The daemon was started and did not come up.
     pub(crate) fn ensure_daemon(&self) -> Result<()> {
         let elsewhere = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        if self.hosts.is_empty()
+        if self.host.is_none()
             && self.context.is_none()
             && !elsewhere("DOCKER_HOST")
             && !elsewhere("DOCKER_CONTEXT")
@@ -95,7 +88,7 @@ impl Cli {
     /// # Errors
     /// The address is malformed or the daemon does not start.
     pub(crate) fn client(&self) -> Result<Client> {
-        let host = self.host()?;
+        let host = self.host();
         self.check_context(host)?;
         let client = Client::from_env(host)
             .map_err(|error| Error::message(format!("Failed to initialize: {error}")))?;

@@ -37,6 +37,8 @@ pub(crate) struct Flag {
     pub(crate) deprecated: Option<&'static str>,
     /// Another spelling of the flag named here.
     pub(crate) same_as: Option<&'static str>,
+    /// What is said when the flag is given twice, where it must not be.
+    pub(crate) once: Option<&'static str>,
 }
 
 impl Flag {
@@ -54,6 +56,7 @@ impl Flag {
             unsupported: false,
             deprecated: None,
             same_as: None,
+            once: None,
         }
     }
 
@@ -161,6 +164,12 @@ impl Flag {
     pub(crate) const fn same_as(mut self, name: &'static str) -> Self {
         self.same_as = Some(name);
         self.hidden = true;
+        self
+    }
+
+    /// Refuses the flag with this text when it is given a second time.
+    pub(crate) const fn once(mut self, text: &'static str) -> Self {
+        self.once = Some(text);
         self
     }
 

@@ -30,13 +30,20 @@ pub(crate) fn check(path: &str) -> Result<()> {
     }
     let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
     let kind = found.file_type();
-    if kind.is_file() || kind.is_dir() {
+    let what = if kind.is_file() {
         return Ok(());
-    }
-    let what = if kind.is_block_device() || kind.is_char_device() { "a device" } else { "an irregular file" };
-    let quoted = crate::value::quote(path);
-    let text = format!("invalid output path: {quoted} must be a directory or a regular file: got {what}");
-    Err(Error::message(text))
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_char_device() {
+        "a character device file"
+    } else if kind.is_block_device() {
+        "a device file"
+    } else if kind.is_fifo() {
+        "a named pipe file"
+    } else {
+        "a socket file"
+    };
+    Err(Error::message(format!("cannot write to {what}")))
 }
 
 fn parent(path: &str) -> PathBuf {

@@ -124,10 +124,15 @@ impl Parser {
         if flag.unsupported && !off {
             return Err(format!("flag is not supported by this version: --{}", flag.name));
         }
-        if let Some(check) = flag.check {
-            check(&value).map_err(|why| {
-                format!("invalid argument {} for {} flag: {why}", quote(&value), quote(&flag.title()))
-            })?;
+        let repeated = flag.once.filter(|_| self.matches.changed(flag.name));
+        let refused =
+            repeated.map(str::to_owned).or_else(|| flag.check.and_then(|check| check(&value).err()));
+        if let Some(why) = refused {
+            return Err(format!(
+                "invalid argument {} for {} flag: {why}",
+                quote(&value),
+                quote(&flag.title())
+            ));
         }
         if let Some(instead) = flag.deprecated {
             crate::print::warn(&format!("Flag --{} has been deprecated, {instead}", flag.name));

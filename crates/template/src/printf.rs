@@ -74,7 +74,7 @@ pub(crate) fn plain(value: &Value) -> String {
             format!("map[{}]", entries.join(" "))
         }
         Value::Struct(data) => {
-            let fields: Vec<_> = data.fields.iter().chain(&data.omitted).map(|(_, v)| plain(v)).collect();
+            let fields: Vec<_> = data.fields.iter().map(|(_, v)| plain(v)).collect();
             format!("{{{}}}", fields.join(" "))
         }
         Value::Object(object) => format!("{{{}}}", object.type_name()),

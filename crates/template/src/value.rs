@@ -59,14 +59,14 @@ pub struct Struct {
     pub type_name: Option<&'static str>,
     /// The fields.
     pub fields: Vec<(String, Value)>,
-    /// Fields that are empty and that `json` leaves out.
-    pub omitted: Vec<(String, Value)>,
+    /// The names of fields that are empty and that `json` leaves out.
+    pub omitted: Vec<String>,
 }
 
 impl Struct {
     /// The field of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.fields.iter().chain(&self.omitted).find(|(n, _)| n == name).map(|(_, value)| value)
+        self.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }
 }
 
@@ -125,7 +125,8 @@ impl Value {
                 Json::Object(map.entries.iter().map(|(k, v)| (k.clone(), v.to_json())).collect())
             }
             Self::Struct(data) => {
-                Json::Object(data.fields.iter().map(|(k, v)| (k.clone(), v.to_json())).collect())
+                let shown = data.fields.iter().filter(|(name, _)| !data.omitted.contains(name));
+                Json::Object(shown.map(|(k, v)| (k.clone(), v.to_json())).collect())
             }
             Self::Object(object) => object.json(),
         }

@@ -58,31 +58,26 @@ impl Output {
     /// # Errors
     /// The failed ones, or what the template did not fit.
     pub(crate) fn show(&self, found: Vec<Result<Json>>) -> Result<()> {
-        let (mut documents, mut errors) = (Vec::new(), Vec::new());
+        let (mut documents, mut text, mut errors) = (Vec::new(), String::new(), Vec::new());
         for result in found {
-            match result {
-                Ok(document) => documents.push(document),
-                Err(error) => errors.push(error),
+            match (result, self) {
+                (Ok(document), Self::Template(template)) => match template.render_value(&typed(&document)) {
+                    Ok(shown) => {
+                        text.push_str(&shown);
+                        text.push('\n');
+                    }
+                    Err(error) => {
+                        errors.push(Error::message(format!("template parsing error: {error}")));
+                    }
+                },
+                (Ok(document), _) => documents.push(document),
+                (Err(error), _) => errors.push(error),
             }
         }
         match self {
             Self::Indented => print::out(&indented(&documents)),
             Self::Json => print::line(&serde_json::to_string(&documents).unwrap_or_default()),
-            Self::Template(template) => {
-                let mut text = String::new();
-                for document in &documents {
-                    match template.render_value(&typed(document)) {
-                        Ok(shown) => {
-                            text.push_str(&shown);
-                            text.push('\n');
-                        }
-                        Err(error) => {
-                            errors.push(Error::message(format!("template parsing error: {error}")));
-                        }
-                    }
-                }
-                print::out(if text.is_empty() { "\n" } else { &text });
-            }
+            Self::Template(_) => print::out(if text.is_empty() { "\n" } else { &text }),
         }
         Error::join(errors)
     }

@@ -39,47 +39,59 @@ const POINTERS: &[&str] = &[
     "UsageData",
 ];
 
-/// Fields that a document leaves out when they are empty, by a field that tells which document it is.
-const OMITTED: &[(&str, &[(&str, Empty)])] = &[
-    ("OOMKilled", &[("Health", Empty::Pointer)]),
-    ("HostnamePath", &[("SizeRw", Empty::Pointer), ("SizeRootFs", Empty::Pointer)]),
+/// Fields that a document leaves out when they are empty, by a field that tells which document it is. Each
+/// stands behind the field named last; an empty name stands for the end.
+const OMITTED: &[(&str, &[Omitted])] = &[
+    ("OOMKilled", &[("Health", Empty::Pointer, "")]),
+    ("HostnamePath", &[("SizeRw", Empty::Pointer, ""), ("SizeRootFs", Empty::Pointer, "")]),
     (
         "Tty",
         &[
-            ("ExposedPorts", Empty::Map),
-            ("Healthcheck", Empty::Pointer),
-            ("MacAddress", Empty::Text),
-            ("NetworkDisabled", Empty::False),
-            ("Shell", Empty::List),
-            ("StopSignal", Empty::Text),
-            ("StopTimeout", Empty::Pointer),
+            ("ExposedPorts", Empty::Map, "AttachStderr"),
+            ("Healthcheck", Empty::Pointer, "Cmd"),
+            ("MacAddress", Empty::Text, ""),
+            ("NetworkDisabled", Empty::False, ""),
+            ("StopSignal", Empty::Text, ""),
+            ("StopTimeout", Empty::Pointer, ""),
+            ("Shell", Empty::List, ""),
         ],
     ),
     (
         "NetworkMode",
         &[
-            ("Annotations", Empty::Map),
-            ("Init", Empty::Pointer),
-            ("Mounts", Empty::List),
-            ("StorageOpt", Empty::Map),
-            ("Sysctls", Empty::Map),
-            ("Tmpfs", Empty::Map),
+            ("Annotations", Empty::Map, ""),
+            ("Init", Empty::Pointer, ""),
+            ("Mounts", Empty::List, ""),
+            ("StorageOpt", Empty::Map, ""),
+            ("Sysctls", Empty::Map, ""),
+            ("Tmpfs", Empty::Map, ""),
         ],
     ),
-    ("Mountpoint", &[("Status", Empty::Map), ("UsageData", Empty::Pointer)]),
-    ("Subnet", &[("IPRange", Empty::Text), ("Gateway", Empty::Text), ("AuxiliaryAddresses", Empty::Map)]),
+    ("Mountpoint", &[("Status", Empty::Map, ""), ("UsageData", Empty::Pointer, "")]),
+    ("Propagation", &[("Name", Empty::Text, "Type"), ("Driver", Empty::Text, "Destination")]),
+    (
+        "Subnet",
+        &[
+            ("IPRange", Empty::Text, "Subnet"),
+            ("Gateway", Empty::Text, "IPRange"),
+            ("AuxiliaryAddresses", Empty::Map, ""),
+        ],
+    ),
     (
         "Architecture",
         &[
-            ("Author", Empty::Text),
-            ("Comment", Empty::Text),
-            ("Container", Empty::Text),
-            ("Descriptor", Empty::Pointer),
-            ("Parent", Empty::Text),
-            ("Variant", Empty::Text),
+            ("Author", Empty::Text, ""),
+            ("Comment", Empty::Text, ""),
+            ("Container", Empty::Text, ""),
+            ("Descriptor", Empty::Pointer, ""),
+            ("Parent", Empty::Text, ""),
+            ("Variant", Empty::Text, ""),
         ],
     ),
 ];
+
+/// A name, what it reads as, and the field before it.
+type Omitted = (&'static str, Empty, &'static str);
 
 #[derive(Clone, Copy)]
 enum Empty {
@@ -130,19 +142,28 @@ fn convert(key: &str, json: &Json) -> Value {
                 let entries = entries.iter().map(|(k, v)| (k.clone(), convert("", v))).collect();
                 Value::Map(Arc::new(Map { entries, zero }))
             }
-            Shape::Struct => {
-                let fields: Vec<_> = entries.iter().map(|(k, v)| (k.clone(), convert(k, v))).collect();
-                let omitted = OMITTED.iter().filter(|(mark, _)| entries.contains_key(*mark));
-                let omitted = omitted
-                    .flat_map(|(_, names)| names.iter())
-                    .filter(|(name, _)| !entries.contains_key(*name))
-                    .map(|(name, empty)| ((*name).to_owned(), Value::from(*empty)))
-                    .collect();
-                Value::Struct(Arc::new(Struct { type_name: None, fields, omitted }))
-            }
+            Shape::Struct => structure(key, entries),
         },
         other => Value::from(other),
     }
+}
+
+fn structure(key: &str, entries: &serde_json::Map<String, Json>) -> Value {
+    // The settings of a log driver are the one map that shares its name with a struct.
+    let child = |name: &str, value: &Json| match (key, name) {
+        ("LogConfig", "Config") => convert("Options", value),
+        _ => convert(name, value),
+    };
+    let fields = entries.iter().map(|(name, value)| (name.clone(), child(name, value))).collect();
+    let mut data = Struct { fields, ..Struct::default() };
+    for (_, names) in OMITTED.iter().filter(|(mark, _)| entries.contains_key(*mark)) {
+        for (name, empty, after) in names.iter().filter(|(name, ..)| !entries.contains_key(*name)) {
+            let place = data.fields.iter().position(|(n, _)| n == after).map_or(data.fields.len(), |i| i + 1);
+            data.fields.insert(place, ((*name).to_owned(), Value::from(*empty)));
+            data.omitted.push((*name).to_owned());
+        }
+    }
+    Value::Struct(Arc::new(data))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let client = cli.client()?;
     let images: Vec<Summary> =
         cli.block_on(async { Ok(client.image_list(m.bool("all"), &filters).await?) })?;
-    let by_digest = digests || given.contains(".Digest") || given == "json";
+    let by_digest = digests || given.contains("{{.Digest}}");
     let truncate = !m.bool("no-trunc");
     let mut rows = Vec::new();
     for image in &images {

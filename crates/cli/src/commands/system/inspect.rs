@@ -82,7 +82,7 @@ async fn find(client: &Client, kinds: &[(&str, Kind)], name: &str, size: bool) -
             Err(error) => return Err(error),
             Ok(document) => {
                 if size && *kind != Kind::Container {
-                    print::warn(&format!("WARNING: --size ignored for {kind_name}s"));
+                    print::warn(&format!("WARNING: --size ignored for {kind_name}"));
                 }
                 return Ok(document);
             }
