@@ -57,6 +57,9 @@ pub(crate) static COMMANDS: &[Command] = &[
     container::unpause::COMMAND,
     container::update::COMMAND,
     container::wait::COMMAND,
+    system::completion::COMMAND,
+    system::completion::CANDIDATES,
+    system::man::COMMAND,
     HELP,
     Command::new("bake", "", ""),
     Command::new("build", "", ""),
@@ -178,7 +181,8 @@ fn execute(cli: &Cli, place: &Place<'_>, args: Vec<String>) -> Result<()> {
         }
         _ if !matches.args().is_empty() => Err(error::unknown_command(program, &path, matches.arg(0))),
         _ => {
-            print::out(&help::command(place, program, help::width()));
+            // compat: a group alone is a mistake, if one without consequence.
+            print::err(&help::command(place, program, help::width()));
             Ok(())
         }
     }

@@ -147,9 +147,4 @@ impl Command {
     pub(crate) fn listed(&self) -> bool {
         self.section != Section::Hidden && !matches!(self.action, Action::Unsupported)
     }
-
-    /// True where the command has a flag of this name.
-    pub(crate) fn has_flag(&self, name: &str) -> bool {
-        self.flags.iter().any(|f| f.name == name)
-    }
 }

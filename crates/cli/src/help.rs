@@ -35,14 +35,15 @@ impl Place<'_> {
 
     /// The usage lines of the help text; those behind the first are indented by a tab.
     fn usage(&self) -> String {
-        let path = self.path();
-        let forms = self.command.usage.lines();
-        let lines: Vec<_> = if self.command.usage.is_empty() {
-            vec![path]
-        } else {
-            forms.map(|form| format!("{path} {form}")).collect()
-        };
-        lines.join("\n\t")
+        let mut path = self.path();
+        let mut lines = Vec::new();
+        for form in self.command.usage.lines() {
+            lines.push(format!("{path} {form}"));
+            // compat: the further forms name the command without its group.
+            let program = self.parents.split(' ').next().unwrap_or_default();
+            path = format!("{program} {}", self.command.name);
+        }
+        if lines.is_empty() { path } else { lines.join("\n\t") }
     }
 }
 

@@ -7,8 +7,6 @@
 //! - `terminal`, `stdio`: raw mode, size, detach keys; standard streams that do not block the rest.
 //! - `autostart`: a daemon where none runs yet.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
-// The framework lands before the commands that use all of it.
-#![allow(dead_code)]
 
 mod app;
 mod autostart;

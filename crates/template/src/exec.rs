@@ -130,8 +130,8 @@ impl<'a> State<'a> {
             Value::Map(map) => map.entries.iter().map(|(k, v)| (Value::text(k), v.clone())).collect(),
             // A document without type information stands for a map, whose keys are sorted.
             Value::Struct(data) if data.type_name.is_none() => {
-                let mut fields: Vec<_> =
-                    data.fields.iter().map(|(k, v)| (Value::text(k), v.clone())).collect();
+                let shown = data.fields.iter().filter(|(name, _)| !data.omitted.contains(name));
+                let mut fields: Vec<_> = shown.map(|(k, v)| (Value::text(k), v.clone())).collect();
                 fields.sort_by_key(|(key, _)| printf::plain(key));
                 fields
             }

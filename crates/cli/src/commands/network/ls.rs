@@ -54,8 +54,9 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     format.print(HEADINGS, networks.into_iter().map(|network| row(network, truncate)))
 }
 
-/// A name cut into texts and numbers, so that `net10` comes after `net9`.
-pub(crate) fn natural(name: &str) -> Vec<(String, u64)> {
+/// What names are sorted by: texts, and numbers by value, so that `net10` comes after `net9`. Of numbers that
+/// differ only in leading zeros the shorter one comes first.
+pub(crate) fn natural(name: &str) -> Vec<(String, usize, String, usize)> {
     let mut parts = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
@@ -63,7 +64,8 @@ pub(crate) fn natural(name: &str) -> Vec<(String, u64)> {
         let (head, tail) = rest.split_at(text);
         let number = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
         let (digits, tail) = tail.split_at(number);
-        parts.push((head.to_owned(), digits.parse().unwrap_or(0)));
+        let value = digits.trim_start_matches('0');
+        parts.push((head.to_owned(), value.len(), value.to_owned(), digits.len()));
         rest = tail;
     }
     parts
@@ -90,8 +92,8 @@ mod tests {
 
     #[test]
     fn numbers_in_names_count() {
-        let mut names = ["net10", "net9", "a", "net9b", "net"];
+        let mut names = ["net10", "net9", "a", "net9b", "net", "02ee", "2f4b", "6dd1", "1672"];
         names.sort_by_key(|name| natural(name));
-        assert_eq!(names, ["a", "net", "net9", "net9b", "net10"]);
+        assert_eq!(names, ["2f4b", "02ee", "6dd1", "1672", "a", "net", "net9", "net9b", "net10"]);
     }
 }

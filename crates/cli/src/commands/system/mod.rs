@@ -1,11 +1,13 @@
 //! The commands below `system`.
 
+pub(crate) mod completion;
 pub(crate) mod df;
 pub(crate) mod events;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod man;
 pub(crate) mod prune;
 pub(crate) mod version;
 
