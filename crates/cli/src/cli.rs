@@ -74,7 +74,7 @@ impl Cli {
     pub(crate) fn ensure_daemon(&self) -> Result<()> {
         let elsewhere = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if self.host.is_none()
-            && self.context.is_none()
+            && self.context() == "default"
             && !elsewhere("DOCKER_HOST")
             && !elsewhere("DOCKER_CONTEXT")
         {

@@ -58,7 +58,7 @@ const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet) = (m.str("format"), m.bool("quiet"));
-    let config = crate::config::ConfigFile::load(cli.config_dir());
+    let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("psFormat") } else { given };
     if quiet && !matches!(given, "" | "table" | "raw") {
         print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");

@@ -58,7 +58,7 @@ type Samples = Arc<Mutex<Vec<(String, Option<Stats>)>>>;
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let given = m.str("format");
-    let config = crate::config::ConfigFile::load(cli.config_dir());
+    let config = cli.config();
     let format = Format::new(if given.is_empty() { config.text("statsFormat") } else { given }, TABLE);
     let client = cli.client()?;
     let truncate = !m.bool("no-trunc");

@@ -49,7 +49,7 @@ const TABLE_WITH_DIGESTS: &str =
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet, digests) = (m.str("format"), m.bool("quiet"), m.bool("digests"));
-    let config = crate::config::ConfigFile::load(cli.config_dir());
+    let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("imagesFormat") } else { given };
     if quiet && !matches!(given, "" | "table") {
         print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");

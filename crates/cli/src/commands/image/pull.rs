@@ -6,7 +6,6 @@ use wharf_oci::Reference;
 use crate::{
     Cli, Error, Matches, Result,
     command::{Args, Command},
-    config::ConfigFile,
     flag::Flag,
     print, progress, registry_auth, value,
 };
@@ -75,7 +74,7 @@ pub(crate) async fn pull(
         image: reference.familiar_name(),
         tag,
         platform: platform.to_owned(),
-        auth: registry_auth::header(&ConfigFile::load(cli.config_dir()), reference.domain()),
+        auth: registry_auth::header(&cli.config(), reference.domain()),
     };
     let messages = client.image_pull(&options).await?;
     match shown {

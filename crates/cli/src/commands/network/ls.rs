@@ -38,7 +38,7 @@ const HEADINGS: &[(&str, &str)] = &[
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet) = (m.str("format"), m.bool("quiet"));
-    let config = crate::config::ConfigFile::load(cli.config_dir());
+    let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("networksFormat") } else { given };
     if quiet && !matches!(given, "" | "table") {
         print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");

@@ -8,7 +8,6 @@ use wharf_api::auth::AuthConfig;
 use crate::{
     Cli, Error, Matches, Result,
     command::{Args, Command},
-    config,
     flag::Flag,
     print, registry_auth,
 };
@@ -45,7 +44,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     }
     let server = registry_auth::server(m.arg(0)).to_owned();
     if user.is_empty() || password.is_empty() {
-        let known = registry_auth::find(&config::ConfigFile::load(cli.config_dir()), &server);
+        let known = registry_auth::find(&cli.config(), &server);
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
         match known {
             Some(known) if user.is_empty() && !known.username.is_empty() => {

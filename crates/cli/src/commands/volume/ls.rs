@@ -40,7 +40,7 @@ pub(crate) const HEADINGS: &[(&str, &str)] = &[
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet) = (m.str("format"), m.bool("quiet"));
-    let config = crate::config::ConfigFile::load(cli.config_dir());
+    let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("volumesFormat") } else { given };
     if quiet && !matches!(given, "" | "table") {
         print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
