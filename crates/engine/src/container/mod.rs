@@ -4,6 +4,7 @@
 //! and publishes it; readers (`ps`, `inspect`, waiters) take the published `Arc` and never wait for a verb.
 
 mod attach;
+mod changes;
 mod create;
 mod exit;
 mod files;

@@ -153,6 +153,11 @@ pub(super) async fn top(call: Call) -> Result {
     Ok(reply::json(&table.await?))
 }
 
+/// `GET /containers/{name}/changes`.
+pub(super) async fn changes(call: Call) -> Result {
+    Ok(reply::json(&blocking(move || call.engine.container_changes(&call.name)).await?))
+}
+
 /// `DELETE /containers/{name}`.
 pub(super) async fn remove(call: Call) -> Result {
     if call.query.flag("link") {

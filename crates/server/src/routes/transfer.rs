@@ -1,4 +1,4 @@
-//! Images on their way: pull, import, save; and what registries are asked.
+//! Archives and images on their way: pull, import, save, export; and what registries are asked.
 
 use std::io::{BufWriter, Write};
 
@@ -59,6 +59,16 @@ pub(super) async fn save(call: Call) -> Result {
     produce::bytes(TAR, move |sink| {
         let mut buffered = BufWriter::with_capacity(PIECE, sink);
         engine.images.save(&names, &mut buffered)?;
+        buffered.flush().map_err(|error| Failure::system(error.to_string()))
+    })
+    .await
+}
+
+/// `GET /containers/{name}/export`.
+pub(super) async fn export(call: Call) -> Result {
+    produce::bytes("application/octet-stream", move |sink| {
+        let mut buffered = BufWriter::with_capacity(PIECE, sink);
+        call.engine.export_container(&call.name, &mut buffered)?;
         buffered.flush().map_err(|error| Failure::system(error.to_string()))
     })
     .await
