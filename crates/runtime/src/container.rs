@@ -98,7 +98,9 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Created {
     pid: i32,
-    pidfd: Option<OwnedFd>,
+    pidfd: OwnedFd,
+    /// Dropping still has to clean up.
+    armed: bool,
     cgroup: Option<Cgroup>,
     channel: Channel,
     terminal: Option<OwnedFd>,
@@ -192,7 +194,8 @@ pub fn create(args: CreateArgs<'_>) -> Result<Created> {
         Forked::Parent { pid, pidfd } => {
             let created = Created {
                 pid,
-                pidfd: Some(pidfd),
+                pidfd,
+                armed: true,
                 cgroup: cgroup.clone(),
                 channel,
                 terminal: None,
@@ -263,8 +266,7 @@ impl Created {
 
     /// The process's pidfd.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        // Only `start` takes it, and consumes the value.
-        self.pidfd.as_ref().map_or_else(|| self.channel.fd(), AsFd::as_fd)
+        self.pidfd.as_fd()
     }
 
     /// The container's control group; its directories and limits are made by [`Created::prepare`].
@@ -358,15 +360,18 @@ impl Created {
     }
 
     fn release(mut self) -> Result<Process> {
-        let pidfd = self.pidfd.take().ok_or_else(|| Error::setup("container already started"))?;
+        let pidfd = self.pidfd.try_clone().setup(|| "dup pidfd".into())?;
+        self.armed = false;
         Ok(Process { pid: self.pid, pidfd, terminal: self.terminal.take(), cgroup: self.cgroup.take() })
     }
 }
 
 impl Drop for Created {
     fn drop(&mut self) {
-        let Some(pidfd) = self.pidfd.take() else { return };
-        kill_and_reap(pidfd.as_fd());
+        if !self.armed {
+            return;
+        }
+        kill_and_reap(self.pidfd.as_fd());
         if let Some(cgroup) = &self.cgroup {
             let _ = cgroup.delete();
         }

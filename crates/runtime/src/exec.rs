@@ -42,7 +42,7 @@ pub struct ExecArgs<'a> {
 pub fn exec(args: ExecArgs<'_>) -> Result<Process> {
     let prepared = Prepared::new(args.process)?;
     let (channel, child_channel) = Channel::pair()?;
-    let unified = args.cgroup.map(Cgroup::open_unified).transpose()?.flatten();
+    let unified = args.cgroup.map(|cgroup| cgroup.open_for(args.init)).transpose()?.flatten();
     let (forked, in_cgroup) = spawn::clone_into(CloneFlags::empty(), unified.as_ref().map(AsFd::as_fd))?;
     match forked {
         Forked::Child => {

@@ -197,12 +197,16 @@ impl<'a> Init<'a> {
             Some(opened) => opened,
             None => Opened::new(self.spec, self.rootfs, self.bundle)?,
         };
-        let old = mount_root(root.as_fd(), true)?;
+        let old = mount_root(root.as_fd())?;
         self.join_cgroup()?;
         rustix::process::umask(Mode::empty());
         self.mount_all(root.as_fd(), &mounts)?;
         self.run_create_hooks()?;
         pivot(root.as_fd(), old.as_fd())?;
+        if propagation.0 != attr::PROPAGATION_SLAVE && propagation.0 != attr::PROPAGATION_PRIVATE {
+            set_propagation(root.as_fd(), propagation.1, propagation.0)
+                .init(|| "set root propagation".into())?;
+        }
         self.finish_root(root.as_fd(), &mounts)
     }
 

@@ -79,7 +79,12 @@ impl RootFs {
     pub(crate) fn open(&self, scratch: &Path) -> Result<OwnedFd> {
         match self {
             Self::Path(path) => {
-                clone_tree(CWD, path, true).init(|| format!("error opening rootfs {}", path.display()))
+                let tree = clone_tree(CWD, path, true)
+                    .init(|| format!("error opening rootfs {}", path.display()))?;
+                // As a peer of the host's mount it would show there what is mounted inside.
+                set_propagation(tree.as_fd(), true, attr::PROPAGATION_PRIVATE)
+                    .init(|| "make rootfs private".into())?;
+                Ok(tree)
             }
             Self::Overlay { lower, upper, work, options } => {
                 let overlay = Overlay { lower, upper: upper.as_deref(), work: work.as_deref(), options };
@@ -166,15 +171,13 @@ pub(crate) fn context_log(context: BorrowedFd<'_>) -> String {
     String::from_utf8_lossy(&buffer[..length]).trim_start_matches("e ").trim().to_owned()
 }
 
-/// Puts `root` over the current root directory of the (new) mount namespace and returns the handles of the old and the new
-/// root. Nothing of the host is needed as a mount point, and absolute paths still lead to the host until [`pivot`].
-pub(crate) fn mount_root(root: BorrowedFd<'_>, private: bool) -> Result<OwnedFd> {
+/// Puts `root` over the current root directory of the (new) mount namespace and returns a handle on
+/// the old root. Nothing of the host is needed as a mount point, and absolute paths still lead to the host until [`pivot`].
+pub(crate) fn mount_root(root: BorrowedFd<'_>) -> Result<OwnedFd> {
     let old = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .init(|| "open /".into())?;
-    if private {
-        // A shared parent would make the kernel copy this mount to the host, and refuse pivot_root.
-        set_propagation(old.as_fd(), false, attr::PROPAGATION_PRIVATE).init(|| "make / private".into())?;
-    }
+    // A shared parent would make the kernel copy this mount to the host, and refuse pivot_root.
+    set_propagation(old.as_fd(), false, attr::PROPAGATION_PRIVATE).init(|| "make / private".into())?;
     attach(root, old.as_fd()).init(|| "mount rootfs".into())?;
     Ok(old)
 }

@@ -555,6 +555,32 @@ fn read_only_roots_and_binds() {
 }
 
 #[test]
+fn shared_binds_reach_the_host_and_nothing_else_does() {
+    let mut bundle = Bundle::new("shared");
+    let source = bundle.path().join("shared");
+    fs::create_dir(&source).unwrap();
+    bundle.spec["linux"]["seccomp"] = json!(null);
+    bundle.spec["linux"]["rootfsPropagation"] = json!("rshared");
+    for set in ["bounding", "effective", "permitted"] {
+        bundle.spec["process"]["capabilities"][set].as_array_mut().unwrap().push(json!("CAP_SYS_ADMIN"));
+    }
+    bundle.mounts().push(
+        json!({"destination": "/data", "type": "bind", "source": source, "options": ["rbind", "rshared"]}),
+    );
+    bundle.script("mkdir /data/in && mount -t tmpfs inner /data/in; mkdir /own; mount -t tmpfs own /own");
+    let run = bundle.command(&["run", "--bundle", bundle.path().to_str().unwrap(), bundle.id()]);
+    // A mount namespace of the test's own plays the host, its mounts shared like systemd does it.
+    let mut host = std::process::Command::new("unshare");
+    host.args(["--mount", "--propagation", "shared", "sh", "-c"]);
+    host.arg("mount --bind \"$DIR\" \"$DIR\" && \"$0\" \"$@\" && grep -e inner -e own -e rootfs /proc/self/mountinfo");
+    host.env("DIR", &source).arg(run.get_program()).args(run.get_args());
+    let output = host.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let only_inner = text.lines().all(|line| line.contains("/shared/in "));
+    assert!(only_inner && !text.is_empty(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn id_mapped_binds() {
     let mut bundle = Bundle::new("idmap");
     let source = bundle.path().join("shared");

@@ -19,7 +19,7 @@ mod v1;
 mod v2;
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -106,6 +106,22 @@ impl Cgroup {
         rustix::fs::open(dir, flags, Mode::empty())
             .map(Some)
             .setup(|| format!("open cgroup {}", dir.display()))
+    }
+
+    /// The v2 directory for a further process beside `init`: that of the group, or where `init` is now when the container
+    /// has made groups of its own and the group itself takes no processes any more.
+    pub(crate) fn open_for(&self, init: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+        let divided = |dir: &PathBuf| read(dir, "cgroup.subtree_control").is_ok_and(|list| !list.is_empty());
+        if !self.unified.as_ref().is_some_and(divided) {
+            return self.open_unified();
+        }
+        let current = process_of(init)
+            .and_then(|pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).ok())
+            .and_then(|text| text.lines().find_map(|line| line.strip_prefix("0::").map(PathBuf::from)));
+        match current {
+            Some(path) if path.starts_with(&self.path) => Self::open(&path)?.open_unified(),
+            _ => self.open_unified(),
+        }
     }
 
     /// Makes the v1 directories.
@@ -232,6 +248,12 @@ impl Cgroup {
             pause *= 2;
         }
     }
+}
+
+/// The process id behind a pidfd.
+fn process_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
 }
 
 /// Makes a directory and its parents.
