@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use wharf_api::auth::{AuthConfig, AuthResponse};
+use wharf_api::progress::Progress;
 use wharf_engine::image::{Credentials, ImportRequest, ImportSource, PullRequest, repository_and_tag};
 use wharf_oci::Reference;
 
@@ -47,6 +48,20 @@ async fn import(mut call: Call) -> Result {
             url => ImportSource::Url(url.to_owned()),
         };
         Ok(call.engine.images.import(&request, source, report)?)
+    })
+    .await
+}
+
+/// `POST /images/load`.
+pub(super) async fn load(mut call: Call) -> Result {
+    let (platform, quiet) = (images::platform(&call)?, call.query.flag("quiet"));
+    let mut body = call.reader();
+    progress(move |report| {
+        if let Err(error) = call.engine.images.load(&mut body, platform.as_ref(), quiet, report) {
+            // compat: the answer is a success that tells of the failure, even when nothing came before it.
+            report(Progress::error(error.to_string()));
+        }
+        Ok(())
     })
     .await
 }
