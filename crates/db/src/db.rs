@@ -20,7 +20,7 @@ pub enum Durability {
     /// The death of the process; a power cut may undo the last commits, all or none of each.
     #[default]
     Normal,
-    /// A power cut too: the commit and all before it are synced to the disk.
+    /// A power cut too: the commit, if it changes anything, and all before it are synced to the disk.
     Full,
 }
 

@@ -8,6 +8,7 @@
 //! - [`Lease`]: keeps layers from being removed between their arrival and the image that names them
 //! - `recipe`: writing and reading of recipes; [`LayerTar`] is the tar again
 
+mod attributes;
 mod inflate;
 mod ingest;
 mod lease;

@@ -54,6 +54,7 @@ impl Store {
                 .create(&path)
                 .map_err(|source| Error::io("create", &path, source))?;
         }
+        spread_folders(&root.join("snapshots"));
         let store = Self(Arc::new(Inner {
             db,
             root,
@@ -101,5 +102,19 @@ impl Store {
     pub(crate) fn spool_file(&self) -> Result<File> {
         let folder = self.0.root.join("content");
         tempfile::tempfile_in(&folder).map_err(|source| Error::io("create a file in", &folder, source))
+    }
+}
+
+/// Tells ext4 that the folders in this one have nothing to do with each other, so that it puts them in different places.
+/// Otherwise a layer unpacked soon after another was deleted gets the same inode tables, which ext4 searches slowly: it
+/// does not use an inode again for seconds after its deletion (measured: 4.3 s instead of 1.2 s for a Debian layer).
+/// Other file systems have no such flag.
+fn spread_folders(folder: &Path) {
+    let set = File::open(folder).and_then(|dir| {
+        let flags = rustix::fs::ioctl_getflags(&dir)?;
+        Ok(rustix::fs::ioctl_setflags(&dir, flags | rustix::fs::IFlags::TOPDIR)?)
+    });
+    if let Err(error) = set {
+        tracing::debug!(folder = %folder.display(), %error, "folders are not spread over the disk");
     }
 }

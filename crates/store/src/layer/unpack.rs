@@ -3,24 +3,23 @@
 //! Names are cleaned as text and refused if they leave the root; folders are opened with the tree as root for every
 //! link in them; the last component is never followed. So nothing outside is touched, whatever the archive says.
 
-use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, mkdirat,
-    mknodat, openat, statat, symlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, XattrFlags, chmodat, chownat, mkdirat, mknodat, openat, statat,
+    symlinkat, utimensat,
 };
 use rustix::io::Errno;
 
 use super::Limits;
+use super::attributes::{owner, times, tolerate, wanted_xattrs};
 use super::parents::{Parents, split};
 use super::recipe::RecipeWriter;
 use super::replaced::Replaced;
 use crate::error::is_full;
 use crate::tar::{Entry, Input, Kind, Reader, TarError, Time};
-use crate::xattr::is_overlay;
 use crate::{Error, Result};
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -369,33 +368,6 @@ fn clean(name: &[u8]) -> Result<Vec<u8>> {
 
 fn hostile(name: &[u8], reason: &'static str) -> Error {
     Error::Hostile { name: String::from_utf8_lossy(name).into_owned(), reason }
-}
-
-/// Attributes to set: not those by which overlayfs steers itself, which only its own whiteouts may bring.
-fn wanted_xattrs(entry: &Entry) -> impl Iterator<Item = (CString, &[u8])> {
-    entry.xattrs.iter().filter_map(|(name, value)| {
-        let name = CString::new(name.as_slice()).ok().filter(|_| !is_overlay(name))?;
-        Some((name, value.as_slice()))
-    })
-}
-
-/// A file system without an attribute's namespace loses the attribute, not the image; Docker does the same.
-fn tolerate(result: Result<(), Errno>) -> Result<(), Errno> {
-    match result {
-        Err(Errno::NOTSUP | Errno::PERM) => Ok(()),
-        other => other,
-    }
-}
-
-/// Ids are 32 bits; the one of all ones means "unchanged" to the kernel and is not given.
-fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
-    let id = |id: u64| Some(id as u32).filter(|&id| id != u32::MAX);
-    (id(entry.uid).map(Uid::from_raw), id(entry.gid).map(Gid::from_raw))
-}
-
-fn times(time: Time) -> Timestamps {
-    let time = Timespec { tv_sec: time.sec, tv_nsec: time.nsec.into() };
-    Timestamps { last_access: time, last_modification: time }
 }
 
 #[cfg(test)]
