@@ -72,11 +72,14 @@ fn release_binary() -> Result<PathBuf> {
 
 /// Runs a program with inherited streams; fails unless it succeeds.
 fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Result<()> {
-    let mut command = Command::new(program);
-    command.args(args);
-    println!("==> {}", show(&command));
-    let status = command.status().with_context(|| format!("running {program}"))?;
-    anyhow::ensure!(status.success(), "{} failed: {status}", show(&command));
+    run_command(Command::new(program).args(args))
+}
+
+/// As [`run`], for a command that was prepared.
+fn run_command(command: &mut Command) -> Result<()> {
+    println!("==> {}", show(command));
+    let status = command.status().with_context(|| format!("running {}", show(command)))?;
+    anyhow::ensure!(status.success(), "{} failed: {status}", show(command));
     Ok(())
 }
 
