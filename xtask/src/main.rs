@@ -61,8 +61,11 @@ fn metadata() -> Result<serde_json::Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The release binary, which `.cargo/config.toml` builds for an explicit target.
+/// The program to test: `WHARF_BIN`, or the release binary, which `.cargo/config.toml` builds for an explicit target.
 fn release_binary() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("WHARF_BIN") {
+        return Ok(path.into());
+    }
     run("cargo", ["build", "--release", "--locked"])?;
     let target = target_folder()?;
     let output = Command::new("rustc").args(["--print", "host-tuple"]).output()?;
