@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Some("wharfd" | "dockerd") => daemon::main(&args[1..]),
         _ => match args.get(1).and_then(|arg| arg.to_str()) {
             Some("daemon") => daemon::main(&args[2..]),
-            Some("runtime") => wharf_runtime::cli::main(args.into_iter().skip(1).collect()),
+            Some("runtime") => wharf_runtime::cli::main(args.into_iter().skip(2).collect()),
             _ => wharf_cli::run(args),
         },
     }
