@@ -19,10 +19,13 @@ mod record;
 mod replaced;
 mod unpack;
 
+pub(crate) use attributes::{owner, times, tolerate, wanted_xattrs};
 pub(crate) use inflate::Inflate;
 pub use lease::Lease;
 pub use limits::Limits;
+pub(crate) use parents::{Parents, split};
 pub use recipe::LayerTar;
 pub(crate) use record::{LAYERS, LayerRecord};
 pub use record::{LayerInfo, LayerOrigin, LayerSource};
 pub(crate) use replaced::Size;
+pub(crate) use unpack::{clean, hostile, write_content};

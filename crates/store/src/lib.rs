@@ -4,6 +4,7 @@
 //! - [`Images`]: images, their names and documents
 //! - [`LayerInfo`], [`Lease`]: layers, shared by chain id, and what keeps new ones
 //! - [`Snapshots`]: the file systems of containers
+//! - [`pack`], [`unpack`]: parts of a mounted root as a tar, both ways
 //! - [`Loaded`]: images that came in an archive
 //!
 //! Rows are the truth and change in the caller's transaction; files follow. A folder appears under its final name by one
@@ -27,7 +28,7 @@ pub use archive::{LoadProgress, Loaded};
 pub use error::{Error, Result};
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
-pub use snapshot::{Change, ChangeKind, Mounts, Snapshot, Snapshots};
+pub use snapshot::{Bind, Change, ChangeKind, Mounts, Snapshot, Snapshots, Unpack, pack, unpack};
 pub use store::Store;
 pub use sweep::Swept;
 pub use tar::TarError;

@@ -8,7 +8,9 @@ mod copy_up;
 mod diff;
 pub(crate) mod init;
 mod mounted;
+mod pack;
 mod read;
+mod unpack;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ use wharf_db::{Index, Table, Tx, View};
 use wharf_oci::Digest;
 
 pub use diff::{Change, ChangeKind};
+pub use mounted::Bind;
+pub use pack::pack;
+pub use unpack::{Unpack, unpack};
 
 use crate::image::ImageRecord;
 use crate::{Error, Result, Store};

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::{Error, Result};
@@ -72,4 +72,19 @@ pub(crate) fn names(folder: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Removes whatever has a name in a folder; nothing having it is fine. Never leaves the folder.
+pub(crate) fn remove(folder: impl AsFd, name: &[u8]) -> Result<(), Errno> {
+    let folder = folder.as_fd();
+    match unlinkat(folder, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {}
+        Err(Errno::NOENT) => return Ok(()),
+        other => return other,
+    }
+    let child = open_folder(folder, name)?;
+    for name in names(&child)? {
+        remove(&child, &name)?;
+    }
+    unlinkat(folder, name, AtFlags::REMOVEDIR)
 }

@@ -1,6 +1,6 @@
 //! `create`: from a request and an image to a container that can be started.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use wharf_api::container::{CreateRequest, CreateResponse, MountPoint};
@@ -229,6 +229,12 @@ impl Engine {
                 "cannot access path {}: no such file or directory",
                 source.display()
             )));
+        }
+        if !mount.no_copy && mount.subpath.is_empty() {
+            let snapshot = self.db.read(|view| self.store.snapshots().get(view, &container.id))?;
+            // Two containers that fill one volume at once would mix.
+            let _guard = self.volumes_lock();
+            snapshot.copy_up(Path::new(&mount.destination), &data)?;
         }
         Ok(mount.point(&volume.name, &source.to_string_lossy()))
     }

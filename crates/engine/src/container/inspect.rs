@@ -14,23 +14,6 @@ pub struct Sizes {
     pub all: i64,
 }
 
-/// Bytes of all regular files below `folder`.
-fn tree_size(folder: &Path) -> std::io::Result<u64> {
-    let mut size = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        size += if metadata.is_dir() {
-            tree_size(&entry.path())?
-        } else if metadata.is_file() {
-            metadata.len()
-        } else {
-            0
-        };
-    }
-    Ok(size)
-}
-
 impl Engine {
     /// Sizes of the container's own layer and of its whole file system.
     ///
@@ -47,9 +30,7 @@ impl Engine {
 
     /// Bytes of the files in the container's own layer.
     pub(super) fn snapshot_size(&self, id: &str) -> Result<u64> {
-        let snapshot = self.db.read(|view| self.store.snapshots().get(view, id))?;
-        let upper = snapshot.upper();
-        tree_size(upper).map_err(|error| crate::Error::io("open", upper, error))
+        Ok(self.db.read(|view| self.store.snapshots().size_rw(view, id))?)
     }
 
     /// The folders of the container's overlay mount under Docker's names: `LowerDir`, `UpperDir`, `WorkDir` and

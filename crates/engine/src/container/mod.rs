@@ -3,6 +3,7 @@
 //! A record is immutable once published. A verb locks the container's [`Entry`], writes a new record to the database
 //! and publishes it; readers (`ps`, `inspect`, waiters) take the published `Arc` and never wait for a verb.
 
+mod archive;
 mod attach;
 mod changes;
 mod create;
@@ -10,7 +11,6 @@ mod exit;
 mod files;
 mod index;
 mod inspect;
-mod layered;
 mod list;
 mod live;
 mod log_attributes;
@@ -22,6 +22,7 @@ mod pause;
 mod process;
 mod remove;
 mod rename;
+mod root;
 mod spec;
 mod start;
 mod stats;
@@ -40,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use wharf_api::container::{Config, EndpointSettings, HostConfig, MountPoint};
 
 pub use self::{
+    archive::PutOptions,
     attach::{AttachOptions, Attachment},
     create::CreateOptions,
     index::{Entry, Index},

@@ -16,7 +16,6 @@ use wharf_store::Mounts;
 use super::{
     Container, Entry, Status, attach,
     files::{read_host, write, write_resolv_conf},
-    layered,
     live::Live,
     remove::RemoveOptions,
     spec::{self, Namespace, Namespaces, SpecInput, oci_spec},
@@ -142,8 +141,7 @@ impl Engine {
         fs::create_dir_all(&bundle).map_err(|error| Error::io("mkdir", &bundle, error))?;
         let snapshot = self.db.read(|view| self.store.snapshots().get(view, &container.id))?;
         let mounts = snapshot.mounts();
-        let accounts = Accounts::read(|path| layered::read(mounts, path))
-            .map_err(|error| Error::system(format!("reading the container's accounts: {error}")))?;
+        let accounts = Accounts::of(&snapshot)?;
         let groups = container.host_config.group_add.as_deref().unwrap_or_default();
         let user = accounts.resolve(&container.config.user, groups)?;
         let spec = oci_spec(&self.spec_input(container, &user)?)?;

@@ -1,6 +1,8 @@
 //! Users and groups by the container's own `/etc/passwd` and `/etc/group`, as Docker resolves `--user`.
 
-use std::io;
+use std::{io, path::Path};
+
+use wharf_store::Snapshot;
 
 use crate::{Error, Result};
 
@@ -24,7 +26,19 @@ pub(crate) struct Accounts {
     group: String,
 }
 
+/// Longer than any real database, shorter than what would hurt the engine.
+const LIMIT: u64 = 16 << 20;
+
 impl Accounts {
+    /// The databases of a container that does not run.
+    ///
+    /// # Errors
+    /// One is there and cannot be read.
+    pub(crate) fn of(snapshot: &Snapshot) -> Result<Self> {
+        Self::read(|path| snapshot.read(Path::new(path), LIMIT).map_err(io::Error::other))
+            .map_err(|error| Error::system(format!("reading the container's accounts: {error}")))
+    }
+
     /// Reads the databases through `read`, which returns a file of the container's root or `None` if it is missing.
     pub(crate) fn read(mut read: impl FnMut(&str) -> io::Result<Option<Vec<u8>>>) -> io::Result<Self> {
         let mut text =

@@ -155,7 +155,9 @@ pub(super) async fn top(call: Call) -> Result {
 
 /// `GET /containers/{name}/changes`.
 pub(super) async fn changes(call: Call) -> Result {
-    Ok(reply::json(&blocking(move || call.engine.container_changes(&call.name)).await?))
+    let changes = blocking(move || call.engine.container_changes(&call.name)).await?;
+    // compat: no changes are `null`.
+    Ok(reply::json(&Some(changes).filter(|changes| !changes.is_empty())))
 }
 
 /// `DELETE /containers/{name}`.

@@ -1,5 +1,6 @@
 //! The route table and the handlers, one module a resource.
 
+mod archive;
 mod containers;
 mod events;
 mod exec;
@@ -57,9 +58,9 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     GET "/containers/{name}/top" => containers::top;
     GET "/containers/{name}/changes" => containers::changes;
     GET "/containers/{name}/export" => transfer::export;
-    GET "/containers/{name}/archive" => later::not_yet;
-    HEAD "/containers/{name}/archive" => later::not_yet;
-    PUT "/containers/{name}/archive" => later::not_yet;
+    GET "/containers/{name}/archive" => archive::get;
+    HEAD "/containers/{name}/archive" => archive::stat;
+    PUT "/containers/{name}/archive" => archive::put;
     POST "/containers/{name}/exec" => exec::create;
     GET "/containers/{name}/checkpoints" => later::checkpoint;
     POST "/containers/{name}/checkpoints" => later::checkpoint;

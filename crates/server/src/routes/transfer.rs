@@ -17,10 +17,10 @@ use crate::produce::{self, blocking, progress};
 use crate::reply;
 
 /// `Content-Type` of archives.
-const TAR: &str = "application/x-tar";
+pub(super) const TAR: &str = "application/x-tar";
 
 /// Bytes of an archive that are sent at once.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// `POST /images/create`: a pull with `fromImage`, otherwise an import.
 pub(super) async fn create_image(call: Call) -> Result {

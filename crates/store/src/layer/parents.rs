@@ -1,10 +1,10 @@
 //! Folders of a tree that is being unpacked, resolved inside it and kept open while entries of one folder follow each
 //! other, as they do in real archives.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// Folders kept open. Archives go through folders depth first, so a few are enough.
@@ -58,9 +58,11 @@ impl Parents {
                     let (_, name) = split(&path[..end]);
                     // Fails for a link that leads nowhere.
                     rustix::fs::mkdirat(&*folder, name, Mode::from_raw_mode(0o755))?;
-                    // The umask may have taken bits away.
-                    rustix::fs::chmodat(&*folder, name, Mode::from_raw_mode(0o755), AtFlags::empty())?;
-                    self.open(&path[..end])?
+                    let made = self.open(&path[..end])?;
+                    // The umask may have taken bits away. Not by name: in a running container it may be a link by now.
+                    let by_descriptor = format!("/proc/self/fd/{}", made.as_raw_fd());
+                    rustix::fs::chmod(by_descriptor, Mode::from_raw_mode(0o755))?;
+                    made
                 }
                 Err(errno) => return Err(errno),
             };

@@ -19,7 +19,7 @@ use super::parents::{Parents, split};
 use super::recipe::RecipeWriter;
 use super::replaced::Replaced;
 use crate::error::is_full;
-use crate::tar::{Entry, Input, Kind, Reader, TarError, Time};
+use crate::tar::{Entry, Input, Kind, Reader, TarError, Tee, Time};
 use crate::{Error, Result};
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -317,8 +317,9 @@ fn failed(root: &Path, entry: &Entry, errno: Errno) -> Error {
     Error::Entry { name, source }
 }
 
-fn write_content<I: Input>(
-    stream: &mut Stream<I>,
+/// Writes the next `length` bytes of the entry's content at `offset` of `file`.
+pub(crate) fn write_content<I: Input, T: Tee>(
+    stream: &mut Reader<I, T>,
     file: &OwnedFd,
     offset: u64,
     length: u64,
@@ -343,7 +344,7 @@ fn write_content<I: Input>(
 /// The path an entry's name means, relative to the root, without `.`, `..` and empty components. Empty for the root.
 ///
 /// Absolute names and names that leave the root are refused; no builder writes them.
-fn clean(name: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn clean(name: &[u8]) -> Result<Vec<u8>> {
     let mut path: Vec<&[u8]> = Vec::new();
     for component in name.split(|&b| b == b'/') {
         match component {
@@ -366,7 +367,8 @@ fn clean(name: &[u8]) -> Result<Vec<u8>> {
     Ok(path.join(&b'/'))
 }
 
-fn hostile(name: &[u8], reason: &'static str) -> Error {
+/// The refusal of an entry.
+pub(crate) fn hostile(name: &[u8], reason: &'static str) -> Error {
     Error::Hostile { name: String::from_utf8_lossy(name).into_owned(), reason }
 }
 

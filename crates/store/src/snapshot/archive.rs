@@ -45,9 +45,9 @@ impl Snapshot {
         let mounts = self.mounts();
         let layers = std::iter::once(&mounts.upper).chain(&mounts.lower).cloned();
         let root = Folder::root(layers).map_err(|(path, errno)| Error::io("read", path, errno))?;
-        let mut archive = Archive { writer: Writer::new(out), links: HashMap::new() };
+        let mut archive = Archive::new(out);
         archive.merged(&root, &mut Vec::new())?;
-        archive.writer.finish().map(drop)
+        archive.finish()
     }
 
     /// Writes the container's changes as a layer: what was removed becomes `.wh.` entries.
@@ -55,19 +55,28 @@ impl Snapshot {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let upper = rustix::fs::open(self.upper(), flags, Mode::empty())
             .map_err(|errno| Error::io("read", self.upper(), errno))?;
-        let mut archive = Archive { writer: Writer::new(out), links: HashMap::new() };
+        let mut archive = Archive::new(out);
         archive.changes(&upper, &mut Vec::new())?;
-        archive.writer.finish().map(drop)
+        archive.finish()
     }
 }
 
-struct Archive<W> {
+/// A tar that files are added to.
+pub(super) struct Archive<W> {
     writer: Writer<W>,
     /// First name of each file with several.
     links: HashMap<(u64, u64), Vec<u8>>,
 }
 
 impl<W: Write> Archive<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { writer: Writer::new(out), links: HashMap::new() }
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        self.writer.finish().map(drop)
+    }
+
     fn merged(&mut self, folder: &Folder, path: &mut Vec<u8>) -> Result<()> {
         let names = folder.names().map_err(|errno| failed(path, errno))?;
         for name in names {
@@ -113,7 +122,7 @@ impl<W: Write> Archive<W> {
     }
 
     /// Writes one entry; `name` in `folder` is what it is made of. Sockets have no form in a tar and are left out.
-    fn object(&mut self, path: &[u8], stat: &Stat, folder: &OwnedFd, name: &[u8]) -> Result<()> {
+    pub(super) fn object(&mut self, path: &[u8], stat: &Stat, folder: &OwnedFd, name: &[u8]) -> Result<()> {
         let failed = |errno| failed(path, errno);
         let Some(kind) = kind(stat) else { return Ok(()) };
         let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777, time(stat));
@@ -176,6 +185,6 @@ fn push(path: &mut Vec<u8>, name: &[u8]) -> usize {
     length
 }
 
-fn failed(path: &[u8], errno: Errno) -> Error {
+pub(super) fn failed(path: &[u8], errno: Errno) -> Error {
     Error::io("read", format!("/{}", String::from_utf8_lossy(path)), errno)
 }

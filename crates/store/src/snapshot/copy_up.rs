@@ -37,7 +37,13 @@ impl Snapshot {
         }
         let stat = rustix::fs::fstat(source.top()).map_err(failed)?;
         let mut copy = Copy { links: HashMap::new() };
-        copy.content(&source, &folder).map_err(failed)?;
+        if let Err(errno) = copy.content(&source, &folder) {
+            // A part would be taken for the volume's own content the next time.
+            for name in walk::names(&folder).unwrap_or_default() {
+                let _ = walk::remove(&folder, &name);
+            }
+            return Err(failed(errno));
+        }
         let xattrs = xattr::list(&attribute_path(source.top(), b"")).map_err(failed)?;
         attributes(&folder, b".", &stat, &xattrs).map_err(failed)?;
         Ok(true)

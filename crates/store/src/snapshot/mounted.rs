@@ -1,17 +1,33 @@
 //! The file system of a stopped container as a mount nobody else sees.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount, mount_change,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_bind_recursive, mount_change,
+    mount_remount, move_mount,
 };
 use wharf_sys::process::{CloneFlags, unshare};
 
+use crate::layer::{Parents, split};
+
 use crate::{Error, Result, Snapshot};
+
+/// A folder or file of the host at a place in a container's file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Path on the host. A missing one is left out.
+    pub source: PathBuf,
+    /// Absolute path in the container, without `.` and `..`; made if it is missing.
+    pub target: PathBuf,
+    /// Whether nothing can be changed through it.
+    pub read_only: bool,
+}
 
 impl Snapshot {
     /// Runs `work` with the root folder of the container's file system, mounted for it alone and unmounted afterwards,
@@ -26,6 +42,23 @@ impl Snapshot {
             Err(Errno::INVAL | Errno::NOSYS) => self.in_namespace(work),
             Err(errno) => Err(Error::io("mount", self.upper(), errno)),
         }
+    }
+
+    /// [`Snapshot::with_mounted`] with volumes in it, in the order given, so an inner one after the outer.
+    pub fn with_binds<T: Send>(
+        &self,
+        binds: &[Bind],
+        work: impl FnOnce(BorrowedFd<'_>) -> T + Send,
+    ) -> Result<T> {
+        if binds.is_empty() {
+            return self.with_mounted(work);
+        }
+        self.in_namespace(|root| {
+            for bind in binds {
+                attach(root, bind).map_err(|errno| Error::io("mount", &bind.target, errno))?;
+            }
+            Ok(work(root))
+        })?
     }
 
     /// A mount that is attached nowhere and lives as long as its descriptor.
@@ -74,10 +107,51 @@ impl Snapshot {
         }
         let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
         // Over the upper folder: it is found before it is covered.
-        mount("overlay", &upper, "overlay", MountFlags::NODEV | MountFlags::NOSUID, options.as_c_str())?;
+        match self.detached() {
+            Ok(root) => move_mount(&root, "", CWD, &upper, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?,
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                let flags = MountFlags::NODEV | MountFlags::NOSUID;
+                mount("overlay", &upper, "overlay", flags, options.as_c_str())?;
+            }
+            Err(errno) => return Err(errno),
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(&upper, flags, Mode::empty())
     }
+}
+
+/// Mounts a bind below the root, which is the mount of this thread alone.
+fn attach(root: BorrowedFd<'_>, bind: &Bind) -> Result<(), Errno> {
+    let source = match rustix::fs::open(&bind.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    let path = bind.target.as_os_str().as_bytes();
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    let mut parents = Parents::new(root.try_clone_to_owned().map_err(|_| Errno::MFILE)?);
+    let is_folder = FileType::from_raw_mode(fstat(&source)?.st_mode) == FileType::Directory;
+    let target = if is_folder { parents.make(path)? } else { Rc::new(make_file(&mut parents, path)?) };
+    let of = |descriptor: &OwnedFd| format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    mount_bind_recursive(of(&source), of(&target))?;
+    if bind.read_only {
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let mounted = openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside)?;
+        mount_remount(of(&mounted), MountFlags::BIND | MountFlags::RDONLY, "")?;
+    }
+    Ok(())
+}
+
+/// The file at `path`, made empty if it is missing.
+fn make_file(parents: &mut Parents, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let (folder, name) = split(path);
+    let folder = parents.make(folder)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    match openat(&*folder, name, flags, Mode::from_raw_mode(0o755)) {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    openat2(parents.root(), path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside)
 }
 
 #[cfg(test)]
