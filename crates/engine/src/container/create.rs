@@ -223,7 +223,7 @@ impl Engine {
             options: options.driver_config.map(|driver| driver.options).filter(|options| !options.is_empty()),
         })?;
         let data = self.paths.volume_data(&volume.name);
-        let source = data.join(&mount.subpath);
+        let source = if mount.subpath.is_empty() { data.clone() } else { data.join(&mount.subpath) };
         if !mount.subpath.is_empty() && !source.is_dir() {
             return Err(Error::invalid(format!(
                 "cannot access path {}: no such file or directory",

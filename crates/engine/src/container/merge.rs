@@ -32,6 +32,7 @@ pub(crate) fn merge_image(mut config: Config, image: &RunConfig) -> Result<Confi
         labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
     config.exposed_ports.extend(image.exposed_ports.iter().flatten().map(|(port, _)| (port.clone(), Empty)));
+    config.volumes = config.volumes.filter(|volumes| !volumes.is_empty());
     if let Some(volumes) = &image.volumes {
         config.volumes.get_or_insert_default().extend(volumes.keys().map(|path| (path.clone(), Empty)));
     }

@@ -198,6 +198,8 @@ fn from_mount(mount: &Mount) -> Result<WantedMount> {
         }
         "volume" => {
             let options = mount.volume_options.clone().unwrap_or_default();
+            // compat: the reference labels these for sharing by default.
+            "z".clone_into(&mut wanted.mode);
             wanted.no_copy = options.no_copy;
             wanted.subpath = options.subpath;
             if !mount.source.is_empty() {
