@@ -99,7 +99,7 @@ impl Engine {
         if container.config.user.is_empty() {
             return Ok(None);
         }
-        let snapshot = self.db.read(|view| self.store.snapshots().get(view, &container.id))?;
+        let snapshot = self.snapshot(container)?;
         let user = Accounts::of(&snapshot)?.resolve(&container.config.user, &[])?;
         Ok(Some((user.uid, user.gid)))
     }

@@ -231,7 +231,7 @@ impl Engine {
             )));
         }
         if !mount.no_copy && mount.subpath.is_empty() {
-            let snapshot = self.db.read(|view| self.store.snapshots().get(view, &container.id))?;
+            let snapshot = self.snapshot(container)?;
             // Two containers that fill one volume at once would mix.
             let _guard = self.volumes_lock();
             snapshot.copy_up(Path::new(&mount.destination), &data)?;

@@ -46,7 +46,7 @@ impl Engine {
                 thread::sleep(Duration::from_millis(50));
                 continue;
             }
-            let snapshot = self.db.read(|view| self.store.snapshots().get(view, &container.id))?;
+            let snapshot = self.snapshot(&container)?;
             return snapshot.with_binds(&self.binds(&container), work)?;
         }
         Err(Error::conflict(format!("container {} is ending", entry.get().id)))

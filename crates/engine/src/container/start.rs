@@ -139,7 +139,7 @@ impl Engine {
     fn write_bundle(&self, container: &Container) -> Result<PathBuf> {
         let bundle = self.paths.monitor(&container.id);
         fs::create_dir_all(&bundle).map_err(|error| Error::io("mkdir", &bundle, error))?;
-        let snapshot = self.db.read(|view| self.store.snapshots().get(view, &container.id))?;
+        let snapshot = self.snapshot(container)?;
         let mounts = snapshot.mounts();
         let accounts = Accounts::of(&snapshot)?;
         let groups = container.host_config.group_add.as_deref().unwrap_or_default();
