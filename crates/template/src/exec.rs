@@ -296,7 +296,12 @@ impl<'a> State<'a> {
         values.extend(last);
         self.at = at;
         for (i, name) in names.iter().enumerate() {
-            let args = if i + 1 == names.len() { values.as_slice() } else { &[] };
+            let last = i + 1 == names.len();
+            if !last && leads_nowhere(&receiver, name) {
+                // compat: Docker then tries the document itself, which does not have the field.
+                return self.error(format!("map has no entry for key {}", printf::quote(name)));
+            }
+            let args = if last { values.as_slice() } else { &[] };
             receiver = match field(&receiver, name, args, strict) {
                 Ok(value) => value,
                 Err(text) => return self.error(text),
@@ -409,4 +414,12 @@ impl<'a> State<'a> {
             other => self.error(format!("wrong type for value; expected {name}; got {}", other.type_name())),
         }
     }
+}
+
+/// True if the field is an empty pointer that the document leaves out.
+fn leads_nowhere(receiver: &Value, name: &str) -> bool {
+    let Value::Struct(data) = receiver else { return false };
+    data.type_name.is_none()
+        && data.omitted.iter().any(|omitted| omitted == name)
+        && matches!(data.get(name), Some(Value::Nil(Nil::Pointer)))
 }

@@ -207,6 +207,10 @@ mod tests {
             ("{{.HostConfig.PidsLimit}} {{.SizeRw}}", "<nil> <nil>"),
             ("{{.HostConfig.RestartPolicy}}", "{no 0}"),
             ("{{if .State.Health}}h{{else}}none{{end}}", "none"),
+            (
+                "{{.State.Health.Status}}",
+                r#"template: :1:8: executing "" at <.State.Health.Status>: map has no entry for key "Health""#,
+            ),
             ("{{json .State}}", r#"{"Status":"running","OOMKilled":false,"Pid":1867}"#),
             (
                 "{{.Config.Labels}} {{.Config.Labels.x}} {{.Config.Labels.nope}}|{{index .Config.Labels \"nope\"}}|",

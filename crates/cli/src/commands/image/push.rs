@@ -1,17 +1,23 @@
 //! `image push`.
 
+use wharf_oci::Reference;
+
 use crate::{
+    Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::Flag,
+    print, progress, registry_auth, value,
 };
 
 static FLAGS: &[Flag] = &[
     Flag::bool("all-tags", "Push all tags of an image to the repository").short('a'),
-    Flag::bool("disable-content-trust", "Skip image signing").default("true"),
+    Flag::bool("disable-content-trust", "Skip image signing")
+        .default("true")
+        .check(value::check_content_trust),
     Flag::string(
         "platform",
         "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
-    ),
+    ).unsupported(),
     Flag::bool("quiet", "Suppress verbose output").short('q'),
 ];
 
@@ -20,4 +26,33 @@ pub(crate) const COMMAND: Command =
     Command::new("push", "[OPTIONS] NAME[:TAG]", "Upload an image to a registry")
         .aliases(&["image push", "push"])
         .args(Args::Exact(1))
-        .flags(FLAGS);
+        .flags(FLAGS)
+        .run(run);
+
+fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    let (all, quiet) = (m.bool("all-tags"), m.bool("quiet"));
+    let given = Reference::parse(m.arg(0)).map_err(|error| Error::message(error.to_string()))?;
+    if all && !given.is_name_only() {
+        return Err(Error::message("tag can't be used with --all-tags/-a"));
+    }
+    let reference = if all { given.clone() } else { given.clone().with_default_tag() };
+    if !all && !quiet && given.is_name_only() {
+        print::line(&format!("Using default tag: {}", reference.tag().unwrap_or_default()));
+    }
+    // The engine insists on the header, also where there are no credentials.
+    let auth = match registry_auth::header(&cli.config(), reference.domain()) {
+        none if none.is_empty() => registry_auth::encode(&Default::default()),
+        some => some,
+    };
+    let client = cli.client()?;
+    cli.block_on(async {
+        let tag = reference.tag().unwrap_or_default();
+        let messages = client.image_push(&reference.familiar_name(), tag, &auth).await?;
+        if !quiet {
+            return progress::show(messages).await;
+        }
+        progress::drain(messages).await?;
+        print::line(&reference.to_string());
+        Ok(())
+    })
+}

@@ -1,9 +1,14 @@
 //! `system df`.
 
-use wharf_api::{container, image, system::DiskUsage, volume::Volume};
+use wharf_api::{
+    container, image,
+    system::{BuildCache, DiskUsage},
+    volume::Volume,
+};
+use wharf_template::Value;
 
 use crate::{
-    Cli, Error, Matches, Result,
+    Cli, Matches, Result,
     command::Command,
     commands::{container::ls as containers, image::ls as images, volume::ls as volumes},
     flag::{FORMAT_HELP, Flag},
@@ -31,13 +36,17 @@ const TABLE: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Recl
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, verbose) = (m.str("format"), m.bool("verbose"));
-    if verbose && !matches!(given, "" | "table") {
-        return Err(Error::message("the verbose and the format options conflict"));
-    }
+    let template = match given {
+        "" | "table" => None,
+        "json" => Some("{{json .}}"),
+        source => Some(source),
+    };
     let client = cli.client()?;
     let usage: DiskUsage = cli.block_on(async { Ok(client.disk_usage().await?) })?;
-    if verbose {
-        return details(usage);
+    match template {
+        Some(template) if verbose => return through_template(usage, template),
+        None if verbose => return details(usage),
+        _ => {}
     }
     let images = usage.images.unwrap_or_default();
     let containers = usage.containers.unwrap_or_default();
@@ -108,6 +117,43 @@ fn of_volumes(volumes: &[Volume]) -> Sum {
     }
 }
 
+/// All objects as one document for a template.
+fn through_template(usage: DiskUsage, source: &str) -> Result<()> {
+    let rows = |rows: Vec<Row>| Value::list(rows.into_iter().map(Row::value));
+    let images = usage.images.unwrap_or_default();
+    let images = images
+        .iter()
+        .flat_map(|i| images::names(i, false).into_iter().map(move |n| images::row(i, n, false)));
+    let containers =
+        usage.containers.unwrap_or_default().into_iter().map(|container| containers::row(container, false));
+    let volumes = usage.volumes.unwrap_or_default().into_iter().map(volumes::row);
+    let cache = usage.build_cache.unwrap_or_default().into_iter().map(cache_row);
+    let document = Row::new("*formatter.diskUsageContext")
+        .with("Images", rows(images.collect()))
+        .with("Containers", rows(containers.collect()))
+        .with("Volumes", rows(volumes.collect()))
+        .with("BuildCache", rows(cache.collect()));
+    let template = wharf_template::Template::parse(source)?;
+    // compat: no line end.
+    print::out(&template.render_value(&document.value())?);
+    Ok(())
+}
+
+fn cache_row(record: BuildCache) -> Row {
+    let age = |text: &str| match text.parse::<jiff::Timestamp>() {
+        Ok(at) => render::age(at.as_second()),
+        Err(_) => String::new(),
+    };
+    Row::new("*formatter.buildCacheContext")
+        .with("ID", render::truncate_id(&record.id))
+        .with("CacheType", record.kind)
+        .with("Size", render::human_size_3(record.size as f64))
+        .with("CreatedSince", age(&record.created_at))
+        .with("LastUsedSince", age(record.last_used_at.as_deref().unwrap_or_default()))
+        .with("UsageCount", record.usage_count.to_string())
+        .with("Shared", record.shared.to_string())
+}
+
 fn details(usage: DiskUsage) -> Result<()> {
     print::out("Images space usage:\n\n");
     let table = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
@@ -129,19 +175,7 @@ fn details(usage: DiskUsage) -> Result<()> {
     let cache = usage.build_cache.unwrap_or_default();
     let total: i64 = cache.iter().filter(|c| !c.shared).map(|c| c.size).sum();
     print::out(&format!("\nBuild cache usage: {}\n\n", render::human_size(total as f64)));
-    let rows = cache.into_iter().map(|record| {
-        let age = |text: &str| {
-            text.parse::<jiff::Timestamp>().map_or_else(|_| String::new(), |at| render::age(at.as_second()))
-        };
-        Row::new("*formatter.buildCacheContext")
-            .with("ID", render::truncate_id(&record.id))
-            .with("CacheType", record.kind)
-            .with("Size", render::human_size_3(record.size as f64))
-            .with("CreatedSince", age(&record.created_at))
-            .with("LastUsedSince", age(record.last_used_at.as_deref().unwrap_or_default()))
-            .with("UsageCount", record.usage_count.to_string())
-            .with("Shared", record.shared.to_string())
-    });
+    let rows = cache.into_iter().map(cache_row);
     let table = "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Shared}}";
     Format::new("", table).print(CACHE_HEADINGS, rows)
 }

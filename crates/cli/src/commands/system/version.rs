@@ -96,7 +96,8 @@ fn text(cli: &Cli, server: Option<&Version>, api: &str) -> String {
             }
         }
         line(&mut out, "  OS/Arch:", &format!("{}/{}", detail("Os"), detail("Arch")));
-        line(&mut out, "  Experimental:", detail("Experimental"));
+        let experimental = if detail("Experimental").is_empty() { "false" } else { detail("Experimental") };
+        line(&mut out, "  Experimental:", experimental);
     }
     out
 }
