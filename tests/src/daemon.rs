@@ -5,9 +5,12 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
+
+use crate::net;
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub struct TestDaemon {
     /// Holds data root, exec root, socket and log.
     pub folder: PathBuf,
     bridge: String,
+    gateway: String,
     child: Option<Child>,
 }
 
@@ -56,7 +60,7 @@ impl TestDaemon {
         fs::create_dir_all(&folder).unwrap();
         // Interface names have at most 15 bytes.
         let bridge = format!("wt{:.6}{:05}", name, std::process::id() % 100_000);
-        let mut daemon = TestDaemon { folder, bridge, child: None };
+        let mut daemon = TestDaemon { folder, bridge, gateway: unused_subnet(1), child: None };
         daemon.launch();
         let tar = daemon.folder.join("busybox.tar");
         fs::write(&tar, crate::busybox_tar()).unwrap();
@@ -77,7 +81,7 @@ impl TestDaemon {
             .arg(self.folder.join("exec"))
             .arg("--config-file")
             .arg(self.config_file())
-            .args(["--bridge", &self.bridge, "--cgroup-parent", &self.bridge])
+            .args(["--bridge", &self.bridge, "--bip", &self.gateway, "--cgroup-parent", &self.bridge])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -132,6 +136,11 @@ impl TestDaemon {
     /// Cgroup under which the containers are.
     pub fn cgroup(&self) -> &str {
         &self.bridge
+    }
+
+    /// Address of the host on the default bridge.
+    pub fn gateway(&self) -> &str {
+        self.gateway.split_once('/').map_or("", |(address, _)| address)
     }
 
     /// The engine's log so far.
@@ -202,12 +211,13 @@ impl Drop for TestDaemon {
         if !ids.is_empty() {
             self.wharf(&[&["rm", "-f", "-v"], ids.as_slice()].concat());
         }
+        self.wharf(&["network", "prune", "-f"]);
         if thread::panicking() {
             eprintln!("log of the engine:\n{}", self.log());
         }
         self.stop();
         remove_cgroups(Path::new("/sys/fs/cgroup"), &self.bridge);
-        let _ = Command::new("ip").args(["link", "del", &self.bridge]).output();
+        net::remove_engine(&self.bridge);
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -218,6 +228,15 @@ fn remove_cgroups(root: &Path, name: &str) {
     for hierarchy in fs::read_dir(root).into_iter().flatten().flatten() {
         let _ = fs::remove_dir(hierarchy.path().join(name));
     }
+}
+
+/// A network of 14 addresses that no other living test uses, as the address of the `host`th of them in CIDR form; 0 is
+/// the network itself.
+pub fn unused_subnet(host: u32) -> String {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let index = (std::process::id() % 0x8000) * 8 + TAKEN.fetch_add(1, Ordering::Relaxed) % 8;
+    let base = u32::from(std::net::Ipv4Addr::new(10, 64, 0, 0));
+    format!("{}/28", std::net::Ipv4Addr::from(base + index * 16 + host))
 }
 
 /// Polls until `done` holds; `false` if that takes longer than `limit`.
@@ -233,7 +252,7 @@ pub fn until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
 }
 
 /// The program under test: `WHARF_BIN`, or what a build has left beside the tests.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(path) = env::var_os("WHARF_BIN") {
         return path.into();
     }

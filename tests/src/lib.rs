@@ -7,6 +7,12 @@
 
 mod daemon;
 mod image;
+mod net;
+mod pty;
+mod registry;
 
-pub use daemon::{Output, TestDaemon, until};
-pub use image::{busybox_tar, write_tar};
+pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
+pub use image::{Archive, busybox_tar, sha256, write_tar};
+pub use net::{NetworkNamespace, free_port, http_get, in_network_of};
+pub use pty::Pty;
+pub use registry::Registry;

@@ -27,21 +27,35 @@ const PACKAGES: [(&str, &str); 9] = [
 /// # Errors
 /// Something is missing and cannot be installed here.
 pub(crate) fn install() -> Result<()> {
-    let missing: Vec<_> =
+    let mut missing: Vec<_> =
         PACKAGES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
-    if missing.is_empty() {
+    let client = has("docker");
+    if missing.is_empty() && client {
         return Ok(());
     }
     if !Path::new("/usr/bin/apt-get").exists() {
+        if !client {
+            missing.push("docker-cli");
+        }
         bail!("the tests need {}: install them with your package manager", missing.join(", "));
     }
     apt(&["update", "-qq"])?;
+    if !client {
+        missing.push(client_package());
+    }
     apt(&[&["install", "-y", "-qq", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+/// The package of Docker's command line: its own since Debian 13, before it came with the engine.
+fn client_package() -> &'static str {
+    let mut command = Command::new("apt-cache");
+    command.args(["show", "docker-cli"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if command.status().is_ok_and(|status| status.success()) { "docker-cli" } else { "docker.io" }
 }
 
 fn apt(args: &[&str]) -> Result<()> {
     let as_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
-    // The run level keeps the registry's own service from starting: the tests start theirs.
+    // The run level keeps services from starting that come with a package: the tests start their own.
     let words = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get"];
     if as_root {
         return run(words[0], words[1..].iter().chain(args));
