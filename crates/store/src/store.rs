@@ -24,6 +24,8 @@ pub(crate) struct Inner {
     layers: Mutex<()>,
     /// How many leases hold each chain id.
     pub(crate) pins: Mutex<HashMap<Digest, usize>>,
+    /// Held while the trash is emptied.
+    pub(crate) emptying: Mutex<()>,
     /// Options every overlay mount of ours needs on this kernel.
     pub(crate) overlay_options: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Store {
             limits,
             layers: Mutex::default(),
             pins: Mutex::default(),
+            emptying: Mutex::default(),
             overlay_options: overlay_options(),
         }));
         init::ensure(&store)?;

@@ -1,6 +1,7 @@
 //! Removal: a rename into `trash/` on the request's path, the deleting later.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use crate::{Error, Result, Store};
 
@@ -21,6 +22,8 @@ impl Store {
     ///
     /// The first failure is returned after everything else was tried.
     pub fn empty_trash(&self) -> Result<u64> {
+        // Two at once would only trip over each other.
+        let _guard = self.0.emptying.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.free_space();
         let unused = self.drop_unused_layers();
         let folder = self.trash_dir();

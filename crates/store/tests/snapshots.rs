@@ -53,7 +53,7 @@ fn run(snapshot: &Snapshot, script: &str) {
 }
 
 fn diff(f: &Fixture, id: &str) -> Vec<String> {
-    let changes = f.db.read(|view| f.store.snapshots().diff(view, id)).unwrap();
+    let changes = f.db.read(|view| f.store.snapshots().get(view, id)).unwrap().diff().unwrap();
     let letter = |kind| match kind {
         ChangeKind::Added => 'A',
         ChangeKind::Modified => 'C',
@@ -118,7 +118,7 @@ fn changes_have_dockers_letters() {
         ]
     "#]]
     .assert_debug_eq(&diff(&f, "c"));
-    let size = f.db.read(|view| f.store.snapshots().size_rw(view, "c")).unwrap();
+    let size = snapshot.size_rw().unwrap();
     assert_eq!(size, "hosts\n".len() as u64 + 1 + 1, "hosts, the copied g, same/x");
 }
 
@@ -156,11 +156,11 @@ fn export_and_commit_show_what_the_mount_shows() {
         kept(&f.store.layer_diff(&info.chain_id))
     };
     let mut tar = Vec::new();
-    f.db.read(|view| f.store.snapshots().export(view, "c", &mut tar)).unwrap();
+    snapshot.export(&mut tar).unwrap();
     assert_eq!(unpack(&tar), mounted);
 
     let lease = f.store.lease();
-    let layer = f.db.read(|view| f.store.snapshots().commit(view, "c", &lease)).unwrap();
+    let layer = f.store.snapshots().commit(&snapshot, &lease).unwrap();
     assert_eq!(layer.parent, image.chains.last().cloned());
     let first = f.store.layer_tar(&image.chains[0]);
     drop(first.unwrap());

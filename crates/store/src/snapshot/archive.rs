@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
-use wharf_db::View;
 
 use crate::layer::{LayerInfo, LayerSource, Lease};
 use crate::merged::{Folder, Object, attribute_path, is_opaque, is_whiteout};
@@ -16,14 +15,8 @@ use crate::walk::{self, open_folder};
 use crate::{Error, Result, Snapshot, Snapshots, xattr};
 
 impl Snapshots<'_> {
-    /// Writes the whole file system of a container to `out`, without what is mounted in it.
-    pub fn export(&self, view: &View<'_>, id: &str, out: impl Write) -> Result<()> {
-        self.get(view, id)?.export(out)
-    }
-
     /// Stores the changes of a container as a layer over its image's.
-    pub fn commit(&self, view: &View<'_>, id: &str, lease: &Lease) -> Result<LayerInfo> {
-        let snapshot = self.get(view, id)?;
+    pub fn commit(&self, snapshot: &Snapshot, lease: &Lease) -> Result<LayerInfo> {
         let source = LayerSource { parent: snapshot.chains.last().cloned(), ..LayerSource::default() };
         let (reader, writer) = std::io::pipe().map_err(Error::Write)?;
         std::thread::scope(|scope| {
@@ -40,7 +33,7 @@ impl Snapshots<'_> {
 }
 
 impl Snapshot {
-    /// [`Snapshots::export`] of a snapshot at hand.
+    /// Writes the whole file system of the container to `out`, without what is mounted in it.
     pub fn export(&self, out: impl Write) -> Result<()> {
         let mounts = self.mounts();
         let layers = std::iter::once(&mounts.upper).chain(&mounts.lower).cloned();

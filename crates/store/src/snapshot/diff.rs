@@ -2,12 +2,11 @@
 
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
-use wharf_db::View;
 
 use crate::layer::Size;
 use crate::merged::{Folder, Object, attribute_path, is_opaque, is_whiteout};
 use crate::walk::{self, open_folder};
-use crate::{Error, Result, Snapshots, xattr};
+use crate::{Error, Result, Snapshot, xattr};
 
 /// A path that differs from the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +28,11 @@ pub enum ChangeKind {
     Deleted,
 }
 
-impl Snapshots<'_> {
+impl Snapshot {
     /// The changes of a container, ordered by path, a folder before what is in it. The mount points of volumes are among
     /// them if the image has no such folders.
-    pub fn diff(&self, view: &View<'_>, id: &str) -> Result<Vec<Change>> {
-        let snapshot = self.get(view, id)?;
-        let mounts = snapshot.mounts();
+    pub fn diff(&self) -> Result<Vec<Change>> {
+        let mounts = self.mounts();
         let failed = |(path, errno): (std::path::PathBuf, Errno)| Error::io("read", path, errno);
         let lower = Folder::root(mounts.lower.iter().cloned()).map_err(failed)?;
         let upper = Folder::root([mounts.upper.clone()]).map_err(failed)?;
@@ -47,10 +45,9 @@ impl Snapshots<'_> {
     }
 
     /// Bytes of the files in a container's own folder, counted as [`LayerInfo::size`](crate::LayerInfo::size).
-    pub fn size_rw(&self, view: &View<'_>, id: &str) -> Result<u64> {
-        let snapshot = self.get(view, id)?;
+    pub fn size_rw(&self) -> Result<u64> {
         let mut size = Size::default();
-        walk::tree(snapshot.upper(), &mut |found| size.add(found))?;
+        walk::tree(self.upper(), &mut |found| size.add(found))?;
         Ok(size.bytes)
     }
 }
