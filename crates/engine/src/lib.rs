@@ -108,6 +108,9 @@ impl Engine {
             if let Err(error) = store.empty_trash() {
                 tracing::warn!(%error, "emptying the trash");
             }
+            if let Err(error) = store.sync() {
+                tracing::warn!(%error, "syncing new layers");
+            }
         });
     }
 

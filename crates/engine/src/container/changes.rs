@@ -15,8 +15,7 @@ impl Engine {
     /// No such container, or its file system cannot be read.
     pub fn container_changes(&self, name: &str) -> Result<Vec<Change>> {
         let container = self.containers.find(name)?.get();
-        let changes =
-            self.db.read(|view| Ok::<_, Error>(self.store.snapshots().diff(view, &container.id)?))?;
+        let changes = self.snapshot(&container)?.diff()?;
         let change = |change: wharf_store::Change| Change {
             path: change.path,
             kind: match change.kind {

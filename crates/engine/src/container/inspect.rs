@@ -30,7 +30,7 @@ impl Engine {
 
     /// Bytes of the files in the container's own layer.
     pub(super) fn snapshot_size(&self, id: &str) -> Result<u64> {
-        Ok(self.db.read(|view| self.store.snapshots().size_rw(view, id))?)
+        Ok(self.db.read(|view| self.store.snapshots().get(view, id))?.size_rw()?)
     }
 
     /// The folders of the container's overlay mount under Docker's names: `LowerDir`, `UpperDir`, `WorkDir` and
