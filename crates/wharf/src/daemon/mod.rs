@@ -5,7 +5,7 @@ mod settings;
 use std::{
     ffi::OsString,
     fs,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -46,7 +46,12 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
 
 fn run(settings: Settings) -> Result<()> {
     let filter = EnvFilter::try_new(&settings.log_level).context("invalid logging level")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_timer(SystemTime).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(SystemTime)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     let pid_file = PidFile::create(&settings.pid_file)?;
     fs::create_dir_all(&settings.engine.exec_root)
         .with_context(|| format!("creating {}", settings.engine.exec_root.display()))?;
