@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::runtime::Handle;
@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::call::{Call, Result};
 use crate::failure::Failure;
 use crate::go_json;
+use crate::upload::Upload;
 
 /// Far beyond any real document.
 const MAX_DOCUMENT: usize = 16 << 20;
@@ -120,7 +121,7 @@ fn type_error(text: &str) -> String {
 
 /// A request body as a blocking reader. Must not be read on a thread that drives the runtime.
 pub(crate) struct BodyReader {
-    body: Option<Incoming>,
+    body: Option<Upload>,
     current: Bytes,
     runtime: Handle,
 }

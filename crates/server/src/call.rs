@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use wharf_api::{ApiVersion, Filters};
 
 use crate::failure::Failure;
 use crate::query::Query;
+use crate::upload::Upload;
 
 /// What a body may fail with.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -40,7 +40,7 @@ pub(crate) struct Call<S> {
     /// Method, path and headers as they came.
     pub(crate) head: Parts,
     /// The body, until somebody takes it.
-    pub(crate) body: Option<Incoming>,
+    pub(crate) body: Option<Upload>,
 }
 
 impl<S> Call<S> {

@@ -12,6 +12,7 @@ use wharf_api::{ApiVersion, ErrorKind};
 use crate::call::{Call, Pending, Response, Result};
 use crate::failure::Failure;
 use crate::query::Query;
+use crate::upload::Upload;
 
 /// One line of the route table.
 pub(crate) struct Route<S> {
@@ -60,6 +61,7 @@ pub(crate) async fn dispatch<S>(
 
 async fn answer<S>(engine: Arc<S>, routes: &'static [Route<S>], request: Request<Incoming>) -> Result {
     let (head, body) = request.into_parts();
+    let body = Upload::new(body);
     let path = percent_decode_str(head.uri.path()).decode_utf8_lossy();
     let (version, path) = split_version(&path);
     let (route, name) = find(routes, &head.method, path)

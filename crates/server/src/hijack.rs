@@ -10,7 +10,6 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, Version, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,6 +22,7 @@ use wharf_api::stream::{MULTIPLEXED_STREAM, RAW_STREAM};
 use crate::call::{Call, Response};
 use crate::reply;
 use crate::socket::Socket;
+use crate::upload::Upload;
 
 /// Read at once from the container's side.
 const OUTPUT_BUFFER: usize = 32 * 1024;
@@ -190,7 +190,7 @@ async fn copy_input(
 }
 
 /// The answer for clients that did not ask for an upgrade.
-fn raw_answer<F, E>(body: Option<Incoming>, session: Session<F, E>) -> Response
+fn raw_answer<F, E>(body: Option<Upload>, session: Session<F, E>) -> Response
 where
     F: Future<Output = Option<UnixStream>> + Send + 'static,
     E: Future<Output = ()> + Send + 'static,
@@ -250,7 +250,7 @@ async fn pass(mut from_stream: OwnedReadHalf, pieces: &mpsc::Sender<Bytes>) {
 }
 
 /// Hands a request body on as the container's input; its end closes the input.
-async fn feed(body: Option<Incoming>, mut to_stream: OwnedWriteHalf) {
+async fn feed(body: Option<Upload>, mut to_stream: OwnedWriteHalf) {
     let Some(mut body) = body else { return };
     while let Some(Ok(frame)) = body.frame().await {
         let bytes: Bytes = frame.into_data().unwrap_or_default();

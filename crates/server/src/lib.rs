@@ -2,7 +2,7 @@
 //!
 //! - [`serve`] accepts clients on [`Listener`]s, which [`Host`]s open. `connection`: HTTP/1 with each of them.
 //! - `dispatch`: version prefix and negotiation, route table, common headers. `routes`: handlers by resource.
-//! - `call`, `body`, `query`, `go_json`, `when`: what came in. `reply`, `produce`, `failure`: what goes out.
+//! - `call`, `body`, `upload`, `query`, `go_json`, `when`: what came in. `reply`, `produce`, `failure`: what goes out.
 //! - `hijack`: connections that stop being HTTP. `views`: records as API documents.
 
 #[macro_use]
@@ -21,6 +21,7 @@ mod routes;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod views;
 mod when;
 

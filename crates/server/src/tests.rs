@@ -34,6 +34,7 @@ const ROUTES: &[Route<Fake>] = routes![Fake;
     GET "/never" => never;
     GET "/fails/{name}" => fails;
     POST "/attach" => attach;
+    POST "/early" => early;
 ];
 
 async fn hello(_: Call<Fake>) -> Result {
@@ -51,6 +52,10 @@ async fn never(_: Call<Fake>) -> Result {
 
 async fn fails(call: Call<Fake>) -> Result {
     Err(Failure::new(wharf_api::ErrorKind::NotFound, format!("No such thing: {}", call.name)))
+}
+
+async fn early(_: Call<Fake>) -> Result {
+    Err(Failure::new(wharf_api::ErrorKind::NotFound, "page not found"))
 }
 
 async fn attach(call: Call<Fake>) -> Result {
@@ -138,6 +143,22 @@ async fn documents_are_read() {
     assert!(roundtrip(&post("", "")).await.ends_with("\r\n\r\n\"\"\n"));
     assert!(roundtrip(&post(json, "{")).await.ends_with("{\"message\":\"invalid JSON: unexpected EOF\"}\n"));
     assert!(roundtrip(&post("", "{}")).await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn unwanted_bodies_are_read() {
+    for path in ["/early", "/nosuch"] {
+        let (mut client, _end) = connect(Fake::default());
+        let body = vec![b'x'; 4 << 20];
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        client.write_all(head.as_bytes()).await.unwrap();
+        client.write_all(&body).await.unwrap();
+        let answer = read_until(&mut client, "}\n").await;
+        assert!(answer.ends_with("{\"message\":\"page not found\"}\n"), "{answer}");
+        // The connection is good for more.
+        client.write_all(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        assert!(read_until(&mut client, "hello").await.starts_with("HTTP/1.1 200 "));
+    }
 }
 
 #[tokio::test]
