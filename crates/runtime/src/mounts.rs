@@ -215,23 +215,30 @@ impl<'a> Entry<'a> {
 /// Makes the container's view of some paths empty: a directory gets an empty read-only tmpfs, a file `/dev/null`.
 pub(crate) fn mask_paths(root: BorrowedFd<'_>, masked: &[String]) -> Result<()> {
     let mut null = None;
-    let mut empty = None;
+    let mut empty: Option<OwnedFd> = None;
     for path in masked {
         let target = match paths::open_path(root, Path::new(path)) {
             Ok(target) => target,
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Err(errno) => return Err(errno).init(|| format!("mask path {path:?}")),
         };
-        let is_dir = paths::is_dir(&target).init(|| format!("mask path {path:?}"))?;
-        let slot = if is_dir { &mut empty } else { &mut null };
-        let first = match slot.take() {
-            Some(first) => first,
-            None if is_dir => empty_tmpfs().init(|| format!("mask path {path:?}"))?,
-            None => open_null(root)?,
+        let context = || format!("mask path {path:?}");
+        let cover = match (paths::is_dir(&target).init(context)?, &empty) {
+            // Only a mount that is attached can be copied (before Linux 6.15): the first one is used itself.
+            (true, None) => empty_tmpfs().init(context)?,
+            (true, Some(first)) => clone_tree(first.as_fd(), Path::new(""), false).init(context)?,
+            (false, _) => {
+                let null: &OwnedFd = match &null {
+                    Some(null) => null,
+                    None => null.insert(open_null(root)?),
+                };
+                clone_tree(null.as_fd(), Path::new(""), false).init(context)?
+            }
         };
-        let cover = clone_tree(first.as_fd(), Path::new(""), false).init(|| format!("mask path {path:?}"))?;
-        *slot = Some(first);
-        attach(cover.as_fd(), target.as_fd()).init(|| format!("mask path {path:?}"))?;
+        attach(cover.as_fd(), target.as_fd()).init(context)?;
+        if empty.is_none() && paths::is_dir(&cover).init(context)? {
+            empty = Some(cover);
+        }
     }
     Ok(())
 }

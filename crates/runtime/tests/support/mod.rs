@@ -31,7 +31,8 @@ const TOOLS: &[&str] = &[
 impl Bundle {
     pub(crate) fn new(name: &str) -> Self {
         assert!(rustix::process::geteuid().is_root(), "this test needs root");
-        let dir = tempfile::Builder::new().prefix("wharf-runtime-").tempdir().unwrap();
+        // Not in /tmp, which may be mounted without device files.
+        let dir = tempfile::Builder::new().prefix("wharf-runtime-").tempdir_in("/var/tmp").unwrap();
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let bin = dir.path().join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
