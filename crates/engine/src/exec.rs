@@ -26,6 +26,8 @@ pub struct Exec {
     pub container: String,
     /// What the client asked for.
     pub request: CreateRequest,
+    /// It is a probe of the container's health: not listed, and forgotten at its end.
+    pub probe: bool,
     /// Where it stands.
     pub state: ExecState,
 }
@@ -73,12 +75,19 @@ impl Execs {
 
     /// Records an exit; whether the session is known and was not ended before.
     pub(crate) fn exited(&self, id: &str, code: i32) -> bool {
-        self.set_state(id, ExecState::Exited(code))
+        let changed = self.set_state(id, ExecState::Exited(code));
+        let mut by_id = self.lock();
+        if by_id.get(id).is_some_and(|exec| exec.borrow().probe) {
+            by_id.remove(id);
+        }
+        changed
     }
 
     /// Ends what still counts as running in a container that has ended.
     pub(crate) fn container_ended(&self, container: &str, _code: i32) {
-        for exec in self.lock().values() {
+        let mut by_id = self.lock();
+        by_id.retain(|_, exec| !(exec.borrow().probe && exec.borrow().container == container));
+        for exec in by_id.values() {
             exec.send_if_modified(|exec| {
                 let ended = exec.container == container && matches!(exec.state, ExecState::Running(_));
                 if ended {
@@ -94,10 +103,11 @@ impl Execs {
         self.lock().retain(|_, exec| exec.borrow().container != container);
     }
 
-    /// Ids of the sessions of a container that run now.
+    /// Ids of the sessions of a container that run now, without probes of its health.
     pub(crate) fn running_in(&self, container: &str) -> Vec<String> {
-        let running =
-            |exec: &Exec| exec.container == container && matches!(exec.state, ExecState::Running(_));
+        let running = |exec: &Exec| {
+            exec.container == container && !exec.probe && matches!(exec.state, ExecState::Running(_))
+        };
         self.lock()
             .values()
             .filter(|exec| running(&exec.borrow()))
@@ -112,6 +122,17 @@ impl Engine {
     /// # Errors
     /// No such container; not running or paused (409); no command; an unknown user.
     pub fn create_exec(&self, name: &str, request: CreateRequest) -> Result<String> {
+        let exec = self.prepare_exec(name, request, false)?;
+        let id = exec.borrow().id.clone();
+        Ok(id)
+    }
+
+    /// As [`Engine::create_exec`], for a probe of the container's health.
+    pub(crate) fn create_probe(&self, name: &str, request: CreateRequest) -> Result<watch::Receiver<Exec>> {
+        self.prepare_exec(name, request, true)
+    }
+
+    fn prepare_exec(&self, name: &str, request: CreateRequest, probe: bool) -> Result<watch::Receiver<Exec>> {
         let entry = self.containers.find(name)?;
         let container = entry.get();
         if request.cmd.as_ref().is_none_or(|cmd| cmd.is_empty()) {
@@ -123,13 +144,14 @@ impl Engine {
             )));
         }
         self.running(&entry)?;
-        let exec =
-            Exec { id: ids::new_id(), container: container.id.clone(), request, state: ExecState::Created };
-        let id = exec.id.clone();
+        let id = ids::new_id();
+        let state = ExecState::Created;
+        let exec = Exec { id: id.clone(), container: container.id.clone(), request, probe, state };
         let command = exec.request.cmd.as_deref().map(|cmd| cmd.join(" ")).unwrap_or_default();
-        self.execs.lock().insert(id.clone(), watch::Sender::new(exec));
+        let (sender, receiver) = watch::channel(exec);
+        self.execs.lock().insert(id.clone(), sender);
         self.publish_exec(&container, &format!("exec_create: {command}"), &id);
-        Ok(id)
+        Ok(receiver)
     }
 
     /// Starts an exec session. Unless it is detached, the stream carries what Docker sends on a hijacked connection.

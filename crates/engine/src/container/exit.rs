@@ -50,6 +50,7 @@ impl Engine {
         let finished = Timestamp::now();
         let mut state = State { pid: 0, finished_at: Some(finished), ..container.state.clone() };
         state.exits += 1;
+        state.suspend_health();
         match exit {
             Some(exit) => {
                 state.exit_code = exit.exit_code;

@@ -135,7 +135,7 @@ impl<'a> Filter<'a> {
             })
             && any("publish", &|port| published(container, port))
             && any("expose", &|port| exposed(container, port))
-            && any("health", &|health| health == "none")
+            && any("health", &|health| container.health_word() == health)
             && later(&self.before, false)
             && later(&self.since, true)
     }

@@ -32,10 +32,14 @@ impl Engine {
         let live = Arc::new(Live { monitor, pid });
         entry.set_live(Some(live.clone()));
         let (stream, decoder) = events.into_parts();
+        let probes = self.watch_health(entry, &live);
         let (engine, entry) = (self.clone(), entry.clone());
         self.runtime.spawn(async move {
             if let Err(error) = engine.clone().listen(&entry, stream, decoder).await {
                 tracing::warn!(container = %entry.get().id, %error, "lost the monitor");
+            }
+            if let Some(probes) = probes {
+                probes.abort();
             }
             // However the connection ended: if the container is still recorded as running, its exit is on record.
             let _ = tokio::task::spawn_blocking(move || engine.container_exited(&entry, &live)).await;

@@ -9,6 +9,7 @@ mod changes;
 mod create;
 mod exit;
 mod files;
+mod health;
 mod index;
 mod inspect;
 mod list;
@@ -19,6 +20,7 @@ mod logs;
 mod merge;
 mod mounts;
 mod pause;
+mod probe;
 mod process;
 mod remove;
 mod rename;
@@ -44,6 +46,7 @@ pub use self::{
     archive::PutOptions,
     attach::{AttachOptions, Attachment},
     create::CreateOptions,
+    health::{Health, HealthStatus, Probe},
     index::{Entry, Index},
     inspect::Sizes,
     list::ListOptions,
@@ -119,6 +122,8 @@ pub struct State {
     pub exits: u64,
     /// A client asked for the end of the last run, so the restart policy does not apply.
     pub stopped_by_user: bool,
+    /// What its health check says; `None` without one and before the first start.
+    pub health: Option<Health>,
     /// The record is gone from the database; this is its last publication.
     pub removed: bool,
 }

@@ -25,7 +25,10 @@ impl Engine {
             }));
         };
         self.running(&entry)?.monitor.pause()?;
-        self.update_container(&entry, |container| container.state.status = status)?;
+        self.update_container(&entry, |container| {
+            container.state.status = status;
+            container.state.suspend_health();
+        })?;
         self.events.publish("container", "pause", &container.id, container.event_attributes());
         Ok(())
     }

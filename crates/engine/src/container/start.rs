@@ -128,6 +128,7 @@ impl Engine {
         container.state.started_at = Some(Timestamp::now());
         container.state.finished_at = None;
         container.state.stopped_by_user = false;
+        container.state.begin_health(&container.config);
         self.db.write(|tx| tables::CONTAINERS.put(tx, &container.id, &container))?;
         undo.disarm();
         let container = entry.publish(container);

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use wharf_api::container::{
-    DriverData, Inspect, NetworkSettings, Port, PortBinding, PortMap, State, Summary, SummaryHostConfig,
-    SummaryNetworkSettings,
+    DriverData, Health, HealthcheckResult, Inspect, NetworkSettings, Port, PortBinding, PortMap, State,
+    Summary, SummaryHostConfig, SummaryNetworkSettings,
 };
 use wharf_api::time::{rfc3339_nano, rfc3339_nano_or_zero};
-use wharf_engine::container::{Container, Status};
+use wharf_engine::container::{Container, Probe, Status};
 use wharf_engine::{Engine, Result};
 
 use super::{elapsed, endpoint};
@@ -69,7 +69,21 @@ fn state(container: &Container) -> State {
         error: state.error.clone(),
         started_at: rfc3339_nano_or_zero(state.started_at),
         finished_at: rfc3339_nano_or_zero(state.finished_at),
-        health: None,
+        health: state.health.as_ref().map(health),
+    }
+}
+
+fn health(health: &wharf_engine::container::Health) -> Health {
+    let result = |probe: &Probe| HealthcheckResult {
+        start: rfc3339_nano(probe.start),
+        end: rfc3339_nano(probe.end),
+        exit_code: probe.exit_code.into(),
+        output: probe.output.clone(),
+    };
+    Health {
+        status: health.status.as_str().to_owned(),
+        failing_streak: health.failing_streak,
+        log: Some(health.log.iter().map(result).collect()),
     }
 }
 
@@ -216,7 +230,14 @@ fn status(container: &Container, now: Timestamp) -> String {
     match state.status {
         Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Restarting => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at)),
-        Status::Running => format!("Up {}", since(state.started_at)),
+        Status::Running => {
+            let health = match container.health_word() {
+                "none" => String::new(),
+                "starting" => " (health: starting)".to_owned(),
+                word => format!(" ({word})"),
+            };
+            format!("Up {}{health}", since(state.started_at))
+        }
         Status::Removing => "Removal In Progress".to_owned(),
         Status::Dead => "Dead".to_owned(),
         Status::Created => "Created".to_owned(),
@@ -259,6 +280,19 @@ mod tests {
             Removal In Progress
             Dead"#]]
         .assert_eq(&words.join("\n"));
+    }
+
+    #[test]
+    fn health_in_words() {
+        use wharf_engine::container::{Health, HealthStatus};
+        let mut container = container(Status::Running);
+        let now = Timestamp::from_second(1005).unwrap();
+        let mut words = |word| {
+            container.state.health = Some(Health { status: word, ..Health::default() });
+            status(&container, now)
+        };
+        assert_eq!(words(HealthStatus::Starting), "Up 5 seconds (health: starting)");
+        assert_eq!(words(HealthStatus::Unhealthy), "Up 5 seconds (unhealthy)");
     }
 
     #[test]
