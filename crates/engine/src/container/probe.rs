@@ -101,7 +101,9 @@ impl Engine {
 
     fn begin_probe(&self, container: &str, request: CreateRequest) -> Result<Session> {
         let exec = self.create_probe(container, request)?;
-        let stream = self.start_exec(&exec.borrow().id.clone(), false, None)?;
+        // The borrow must have ended before the session changes.
+        let id = exec.borrow().id.clone();
+        let stream = self.start_exec(&id, false, None)?;
         Ok((exec, stream))
     }
 
