@@ -70,7 +70,7 @@ fn read_only_places_stay_as_they_are() {
     assert_eq!(put("/"), "Error response from daemon: container rootfs is marked read-only\n");
     assert_eq!(put("/ro"), "Error response from daemon: mounted volume is marked read-only\n");
     assert!(!put("/rw").contains("rror"));
-    assert!(daemon.data().join("volumes/free/_data/file").exists());
+    assert!(daemon.data().join("volumes/bb/_data/file").exists());
 }
 
 #[test]
