@@ -103,7 +103,8 @@ fn passed(report: &str) -> BTreeSet<String> {
         let body = case.split("</testcase>").next().unwrap_or(case);
         !body.contains("<failure") && !body.contains("<skipped") && !body.contains("<error")
     });
-    passed.filter_map(|case| case.split("name=\"").nth(1)?.split('"').next()).map(str::to_owned).collect()
+    // Not the end of `classname`.
+    passed.filter_map(|case| case.split(" name=\"").nth(1)?.split('"').next()).map(str::to_owned).collect()
 }
 
 /// The runner with everything it needs to know of the engine under test.
