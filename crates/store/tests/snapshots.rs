@@ -160,7 +160,8 @@ fn export_and_commit_show_what_the_mount_shows() {
     assert_eq!(unpack(&tar), mounted);
 
     let lease = f.store.lease();
-    let layer = f.store.snapshots().commit(&snapshot, &lease).unwrap();
+    let layer = f.store.commit_layer(snapshot.upper(), image.chains.last(), &lease).unwrap();
+    assert!(!layer.is_empty());
     assert_eq!(layer.parent, image.chains.last().cloned());
     let first = f.store.layer_tar(&image.chains[0]);
     drop(first.unwrap());
@@ -179,6 +180,29 @@ fn export_and_commit_show_what_the_mount_shows() {
         assert!(names.iter().any(|found| found == name), "{name} in {names:?}");
     }
     assert!(!names.iter().any(|name| name == "s" || name == "opaque/old"));
+    let once_more = f.store.commit_layer(snapshot.upper(), image.chains.last(), &lease).unwrap();
+    assert_eq!(once_more, layer, "the same folder, the same tar");
+    let unchanged = f.store.commit_layer(again.upper(), committed.chains.last(), &lease).unwrap();
+    assert!(unchanged.is_empty() && unchanged.size == 0);
+}
+
+#[test]
+fn a_committed_layer_stays_until_its_lease_goes() {
+    let f = fixture();
+    let image = image(&f, &[archive().file("f", b"f").bytes()]);
+    let snapshot = prepare(&f, "c", &image);
+    run(&snapshot, "echo new >new; truncate -s 64M hole; printf end >>hole");
+    let lease = f.store.lease();
+    let layer = f.store.commit_layer(snapshot.upper(), image.chains.last(), &lease).unwrap();
+    assert_eq!(layer.size, 4 + (64 << 20) + 3);
+    f.store.empty_trash().unwrap();
+    let folder = f.store.layer_diff(&layer.chain_id);
+    assert!(folder.is_dir());
+    assert!(folder.join("hole").metadata().unwrap().blocks() < 1000, "holes stay holes");
+    drop(lease);
+    f.store.empty_trash().unwrap();
+    assert!(!folder.exists());
+    assert!(f.store.commit_layer(&snapshot.upper().join("none"), None, &f.store.lease()).is_err());
 }
 
 #[test]

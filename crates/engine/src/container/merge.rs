@@ -15,7 +15,21 @@ const DEFAULT_SHM_SIZE: i64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// Neither image nor client say what to run.
-pub(crate) fn merge_image(mut config: Config, image: &RunConfig) -> Result<Config> {
+pub(crate) fn merge_image(config: Config, image: &RunConfig) -> Result<Config> {
+    let mut config = merge(config, image);
+    // `--entrypoint ''` arrives as one empty string and means: none, not even the image's.
+    if config.entrypoint.as_ref().is_some_and(|entrypoint| entrypoint.0 == [""]) {
+        config.entrypoint = None;
+    }
+    let nothing = |list: &Option<StrSlice>| list.as_ref().is_none_or(|list| list.is_empty());
+    if nothing(&config.entrypoint) && nothing(&config.cmd) {
+        return Err(Error::invalid("no command specified"));
+    }
+    Ok(config)
+}
+
+/// A configuration completed by another.
+pub(crate) fn merge(mut config: Config, image: &RunConfig) -> Config {
     if config.user.is_empty() {
         config.user.clone_from(&image.user);
     }
@@ -38,11 +52,7 @@ pub(crate) fn merge_image(mut config: Config, image: &RunConfig) -> Result<Confi
     }
     merge_command(&mut config, image);
     merge_healthcheck(&mut config, image);
-    let nothing = |list: &Option<StrSlice>| list.as_ref().is_none_or(|list| list.is_empty());
-    if nothing(&config.entrypoint) && nothing(&config.cmd) {
-        return Err(Error::invalid("no command specified"));
-    }
-    Ok(config)
+    config
 }
 
 /// The image's entrypoint counts only if the client gave none; the image's command only if the client gave neither.
@@ -54,10 +64,6 @@ fn merge_command(config: &mut Config, image: &RunConfig) {
         if config.entrypoint.is_none() {
             config.entrypoint = image.entrypoint.clone().map(StrSlice);
         }
-    }
-    // `--entrypoint ''` arrives as one empty string and means: none, not even the image's.
-    if config.entrypoint.as_ref().is_some_and(|entrypoint| entrypoint.0 == [""]) {
-        config.entrypoint = None;
     }
 }
 

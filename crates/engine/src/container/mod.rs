@@ -6,6 +6,7 @@
 mod archive;
 mod attach;
 mod changes;
+mod commit;
 mod create;
 mod exit;
 mod files;
@@ -45,6 +46,7 @@ use wharf_api::container::{Config, EndpointSettings, HostConfig, MountPoint};
 pub use self::{
     archive::PutOptions,
     attach::{AttachOptions, Attachment},
+    commit::CommitRequest,
     create::CreateOptions,
     health::{Health, HealthStatus, Probe},
     index::{Entry, Index},

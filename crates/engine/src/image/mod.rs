@@ -6,13 +6,14 @@
 //! - `fetch`, `claims`: layers of a pull, downloaded and unpacked side by side, once even if wanted twice
 //! - `plan`: what a removal takes away, as a pure function
 //! - `views`: stored images as documents of the API, pure too
-//! - `changes`: the Dockerfile instructions of `import -c`
+//! - `changes`, `commit`: the Dockerfile instructions of `import -c` and `commit -c`; the image a container becomes
 //! - `hello`: the image that is carried in the binary
 //! - `bar`, `failure`, `filter`, `glob`: drawn progress, words for errors, filters, patterns
 
 mod bar;
 mod changes;
 mod claims;
+mod commit;
 mod failure;
 mod fetch;
 mod filter;
@@ -47,6 +48,7 @@ use wharf_registry::{Client, ClientConfig};
 use wharf_store::{ImageRecord, Store};
 
 pub(crate) use self::changes::apply as apply_changes;
+pub(crate) use self::commit::Committed;
 pub use self::import::{ImportRequest, ImportSource};
 pub use self::list::ListOptions;
 pub use self::plan::{ImageUser, RemoveOptions};

@@ -7,8 +7,10 @@ use http::StatusCode;
 use hyper::body::Body as _;
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
-use wharf_api::container::{CreateRequest, PruneResponse, UpdateRequest, UpdateResponse};
-use wharf_engine::container::{Container, CreateOptions, ListOptions, RemoveOptions};
+use serde_json::json;
+use wharf_api::container::{Config, CreateRequest, PruneResponse, UpdateRequest, UpdateResponse};
+use wharf_engine::container::{CommitRequest, Container, CreateOptions, ListOptions, RemoveOptions};
+use wharf_engine::image::repository_and_tag;
 
 use super::{Call, images, prune_filter};
 use crate::call::Result;
@@ -49,6 +51,21 @@ pub(super) async fn create(mut call: Call) -> Result {
 fn has_config(text: &Bytes) -> bool {
     let keys: HashMap<String, IgnoredAny> = serde_json::from_slice(text).unwrap_or_default();
     keys.keys().any(|key| !matches!(key.as_str(), "HostConfig" | "NetworkingConfig"))
+}
+
+/// `POST /commit`.
+pub(super) async fn commit(mut call: Call) -> Result {
+    let config = call.json::<Option<Config>>().await?;
+    let request = CommitRequest {
+        reference: repository_and_tag(call.query.text("repo"), call.query.text("tag"))?,
+        comment: call.query.text("comment").to_owned(),
+        author: call.query.text("author").to_owned(),
+        changes: call.query.all("changes").map(str::to_owned).collect(),
+        config,
+        pause: call.query.text("pause").is_empty() || call.query.flag("pause"),
+    };
+    let id = blocking(move || call.engine.commit_container(call.query.text("container"), &request)).await?;
+    Ok(reply::created(&json!({ "Id": id })))
 }
 
 /// `GET /containers/{name}/json`.

@@ -82,7 +82,7 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     POST "/images/{name}/tag" => images::tag;
     POST "/images/{name}/push" => later::not_yet;
     DELETE "/images/{name}" => images::remove;
-    POST "/commit" => later::not_yet;
+    POST "/commit" => containers::commit;
     GET "/distribution/{name}/json" => transfer::distribution;
 
     GET "/networks" => networks::list;

@@ -37,6 +37,16 @@ pub struct LayerInfo {
     pub origins: Vec<LayerOrigin>,
 }
 
+/// Digest of the tar without any entry: 1024 zeros.
+const EMPTY_TAR: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+impl LayerInfo {
+    /// Whether nothing is in it, not even a change to a folder.
+    pub fn is_empty(&self) -> bool {
+        self.diff_id.as_str() == EMPTY_TAR
+    }
+}
+
 /// A compressed form of a layer in a registry: what allows a push to skip the upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerOrigin {

@@ -317,7 +317,11 @@ fn failed(root: &Path, entry: &Entry, errno: Errno) -> Error {
     Error::Entry { name, source }
 }
 
-/// Writes the next `length` bytes of the entry's content at `offset` of `file`.
+/// Runs of zeros of at least this length, as far as they come in one piece, become holes: tars of sparse files hold all
+/// their zeros.
+const HOLE: usize = 32 << 10;
+
+/// Writes the next `length` bytes of the entry's content at `offset` of `file`, which is new and has nothing there yet.
 pub(crate) fn write_content<I: Input, T: Tee>(
     stream: &mut Reader<I, T>,
     file: &OwnedFd,
@@ -325,8 +329,13 @@ pub(crate) fn write_content<I: Input, T: Tee>(
     length: u64,
     failed: &dyn Fn(Errno) -> Error,
 ) -> Result<()> {
-    let mut at = offset;
+    let (mut at, mut ends_in_hole) = (offset, false);
     stream.take(length, |mut piece| {
+        ends_in_hole = piece.len() >= HOLE && is_zero(piece);
+        if ends_in_hole {
+            at += piece.len() as u64;
+            return Ok(());
+        }
         while !piece.is_empty() {
             match rustix::io::pwrite(file, piece, at) {
                 Ok(wrote) => {
@@ -338,7 +347,14 @@ pub(crate) fn write_content<I: Input, T: Tee>(
             }
         }
         Ok(())
-    })
+    })?;
+    if ends_in_hole { rustix::fs::ftruncate(file, at).map_err(failed) } else { Ok(()) }
+}
+
+/// Whether there are only zeros: the first byte is one, and each is like the one before it, which one fast comparison
+/// tells.
+fn is_zero(piece: &[u8]) -> bool {
+    piece.first().is_none_or(|&first| first == 0 && piece[1..] == piece[..piece.len() - 1])
 }
 
 /// The path an entry's name means, relative to the root, without `.`, `..` and empty components. Empty for the root.

@@ -1,27 +1,40 @@
 //! A container's file system as a tar: all of it, or its changes as a layer.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
+use wharf_oci::Digest;
 
 use crate::layer::{LayerInfo, LayerSource, Lease};
 use crate::merged::{Folder, Object, attribute_path, is_opaque, is_whiteout};
 use crate::tar::write::Writer;
 use crate::tar::{Entry, Kind, Time};
 use crate::walk::{self, open_folder};
-use crate::{Error, Result, Snapshot, Snapshots, xattr};
+use crate::{Error, Result, Snapshot, Store, xattr};
 
-impl Snapshots<'_> {
-    /// Stores the changes of a container as a layer over its image's.
-    pub fn commit(&self, snapshot: &Snapshot, lease: &Lease) -> Result<LayerInfo> {
-        let source = LayerSource { parent: snapshot.chains.last().cloned(), ..LayerSource::default() };
+/// Bytes handed to the reading side at once; what a pipe holds.
+const PIECE: usize = 64 << 10;
+
+impl Store {
+    /// Stores what a container (or a build step) changed in the folder `upper` as a layer over the one with the chain id
+    /// `parent`. The container may run; what it changes meanwhile is in the layer or not. The lease keeps the layer until
+    /// an image names it.
+    ///
+    /// The tar is a function of the folder: entries in the order of their names, whole seconds, no names of owners.
+    /// Where nothing changed the layer [is empty](LayerInfo::is_empty), and images do without it.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the layer not be stored.
+    pub fn commit_layer(&self, upper: &Path, parent: Option<&Digest>, lease: &Lease) -> Result<LayerInfo> {
+        let source = LayerSource { parent: parent.cloned(), ..LayerSource::default() };
         let (reader, writer) = std::io::pipe().map_err(Error::Write)?;
         std::thread::scope(|scope| {
-            let writing = scope.spawn(move || snapshot.tar_diff(std::io::BufWriter::new(writer)));
-            let stored = self.0.ingest_layer(reader, source, lease);
+            let writing = scope.spawn(move || tar_changes(upper, BufWriter::with_capacity(PIECE, writer)));
+            let stored = self.ingest_layer(reader, source, lease);
             let written = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             match (written, stored) {
                 // The other side has stopped reading, and knows why.
@@ -32,6 +45,16 @@ impl Snapshots<'_> {
     }
 }
 
+/// Writes the changes in an upper folder as a layer: what was removed becomes `.wh.` entries.
+fn tar_changes(upper: &Path, out: impl Write) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder =
+        rustix::fs::open(upper, flags, Mode::empty()).map_err(|errno| Error::io("read", upper, errno))?;
+    let mut archive = Archive::new(out);
+    archive.changes(&folder, &mut Vec::new())?;
+    archive.finish()
+}
+
 impl Snapshot {
     /// Writes the whole file system of the container to `out`, without what is mounted in it.
     pub fn export(&self, out: impl Write) -> Result<()> {
@@ -40,16 +63,6 @@ impl Snapshot {
         let root = Folder::root(layers).map_err(|(path, errno)| Error::io("read", path, errno))?;
         let mut archive = Archive::new(out);
         archive.merged(&root, &mut Vec::new())?;
-        archive.finish()
-    }
-
-    /// Writes the container's changes as a layer: what was removed becomes `.wh.` entries.
-    pub fn tar_diff(&self, out: impl Write) -> Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let upper = rustix::fs::open(self.upper(), flags, Mode::empty())
-            .map_err(|errno| Error::io("read", self.upper(), errno))?;
-        let mut archive = Archive::new(out);
-        archive.changes(&upper, &mut Vec::new())?;
         archive.finish()
     }
 }
