@@ -121,6 +121,17 @@ fn none_host_and_container_are_networks() {
 }
 
 #[test]
+fn the_interface_of_a_shared_network_goes_with_its_owner() {
+    let daemon = TestDaemon::start("sharednet");
+    daemon.run(&["run", "-d", "--name", "owner", "busybox", "sleep", "1000"]);
+    daemon.run(&["run", "-d", "--name", "guest", "--network", "container:owner", "busybox", "sleep", "1000"]);
+    let links = || daemon.run(&["exec", "guest", "ls", "/sys/class/net"]);
+    assert_eq!(links(), "eth0\nlo");
+    daemon.run(&["rm", "-f", "owner"]);
+    assert_eq!(links(), "lo");
+}
+
+#[test]
 fn containers_on_a_network_find_each_other_by_name() {
     let daemon = TestDaemon::start("names");
     daemon.run(&["network", "create", "--subnet", &unused_subnet(0), "net"]);

@@ -86,6 +86,14 @@ fn run_command(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a program; fails with what it printed unless it succeeds.
+fn run_quietly(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("running {}", show(command)))?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{} failed: {words}", show(command));
+    Ok(())
+}
+
 fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")

@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::DirBuilderExt,
     path::Path,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex},
 };
 
 use jiff::Timestamp;
@@ -61,7 +61,7 @@ impl Engine {
             execs: Execs::default(),
             runtime: tokio::runtime::Handle::current(),
             volumes: Mutex::default(),
-            emptying_trash: AtomicBool::new(false),
+            trash: Arc::default(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             config,
         });
@@ -103,7 +103,12 @@ impl Engine {
             self.watch_monitor(entry, monitor, pid)
         });
         if let Err(error) = &adopted {
-            tracing::info!(container = %container.id, %error, "ended while the engine was away");
+            // A run that left its exit status has merely ended meanwhile.
+            if let Ok(Some(_)) = wharf_monitor::read_exit(&folder) {
+                tracing::debug!(container = %container.id, "ended while the engine was away");
+            } else {
+                tracing::warn!(container = %container.id, %error, "lost while the engine was away");
+            }
         }
         adopted.is_ok()
     }

@@ -21,15 +21,13 @@ pub mod network;
 mod signal;
 pub mod system;
 mod tables;
+mod trash;
 mod undo;
 pub mod volume;
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -49,6 +47,7 @@ use self::{
     events::Events,
     exec::Execs,
     image::Images,
+    trash::Trash,
 };
 
 /// The engine: owner of all durable state and of every container's life.
@@ -75,7 +74,7 @@ pub struct Engine {
     execs: Execs,
     runtime: tokio::runtime::Handle,
     volumes: Mutex<()>,
-    emptying_trash: AtomicBool,
+    trash: Arc<Trash>,
     cpus: usize,
 }
 
@@ -96,22 +95,9 @@ impl Engine {
         Ok(entry.publish(container))
     }
 
-    /// Deletes what verbs have moved to the trash, on a thread of its own; at most one at a time.
+    /// Deletes what verbs have moved to the trash, in the background.
     fn empty_trash_soon(&self) {
-        if self.emptying_trash.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        // The flag is cleared before the work starts: what is discarded meanwhile then has its own run.
-        self.emptying_trash.store(false, Ordering::Release);
-        let store = self.store.clone();
-        self.runtime.spawn_blocking(move || {
-            if let Err(error) = store.empty_trash() {
-                tracing::warn!(%error, "emptying the trash");
-            }
-            if let Err(error) = store.sync() {
-                tracing::warn!(%error, "syncing new layers");
-            }
-        });
+        self.trash.empty_soon(&self.runtime, &self.store);
     }
 
     /// Moves a folder into the trash, from where it is deleted in the background. One that is not there is fine.

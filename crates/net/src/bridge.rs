@@ -10,17 +10,13 @@ use ipnet::Ipv4Net;
 
 use crate::netlink::Socket;
 use crate::netlink::link::{self, Link, PortSetting, VethPair};
+use crate::nft::abandoned::mark;
 use crate::{Driver, EndpointState, Error, MacAddr, NetworkRecord, Result, netns, sysctl};
 
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Index of `lo` in every network namespace.
 const LOOPBACK: u32 = 1;
-
-/// What an engine writes into the alias of the bridges it makes.
-pub(crate) fn alias(instance: &str) -> String {
-    format!("wharf:{instance}")
-}
 
 /// Makes or adopts the bridge of a network, gives it the gateway's address and brings it up.
 ///
@@ -53,7 +49,7 @@ pub(crate) fn bring_up(network: &NetworkRecord, instance: &str) -> Result<()> {
 fn add(socket: &mut Socket, name: &str, mtu: u32, instance: &str) -> io::Result<Link> {
     socket.add_bridge(name, mtu)?;
     let link = socket.link(name)?.ok_or(io::ErrorKind::NotFound)?;
-    socket.set_alias(link.index, &alias(instance))?;
+    socket.set_alias(link.index, &mark(instance))?;
     Ok(link)
 }
 

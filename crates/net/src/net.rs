@@ -11,7 +11,7 @@ use wharf_db::{Db, Tx};
 use crate::dns::{Dns, DnsConfig};
 use crate::ipam::{self, AddressPool, leases};
 use crate::netlink::Socket;
-use crate::nft::{Batch, Bridge, interop};
+use crate::nft::{Batch, Bridge, abandoned, interop};
 use crate::ports::Ports;
 use crate::publish::Published;
 use crate::relay::Relay;
@@ -233,6 +233,7 @@ impl Net {
                 inner.published.insert(endpoint.id.clone(), published);
             }
         }
+        self.remove_abandoned(&mut inner);
         self.render(&mut inner)
     }
 
@@ -272,7 +273,17 @@ impl Net {
         bridge::bring_up(network, &self.config.instance)?;
         let mut inner = self.lock();
         inner.bridges.extend(firewall_view(network).map(|b| (network.id.clone(), b)));
+        self.remove_abandoned(&mut inner);
         self.render(&mut inner)
+    }
+
+    /// Removes the tables of engines that are gone: a network may just have got a subnet they drop.
+    fn remove_abandoned(&self, inner: &mut State) {
+        let links = || Socket::route()?.links();
+        match abandoned::remove_abandoned(&mut inner.netfilter, self.table(), links) {
+            Ok(tables) => tables.iter().for_each(|table| tracing::info!(table, "removed an abandoned table")),
+            Err(error) => tracing::warn!(%error, "looking for abandoned tables"),
+        }
     }
 
     /// Takes a network's bridge away.
@@ -325,7 +336,7 @@ impl Net {
     fn our_links(&self, bridges: &[String], known: impl Fn(&str) -> bool) -> Result<Vec<String>> {
         let list = || Socket::route()?.links();
         let links = list().map_err(|e| Error::kernel("listing links", e))?;
-        let alias = bridge::alias(&self.config.instance);
+        let alias = abandoned::mark(&self.config.instance);
         let ours: Vec<u32> = links.iter().filter(|l| l.alias == alias).map(|l| l.index).collect();
         let ports = links.iter().filter(|l| l.kind == "veth" && l.name.starts_with("veth"));
         let ports = ports.filter(|l| l.master.is_some_and(|m| ours.contains(&m)) && !known(&l.name));

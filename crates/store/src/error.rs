@@ -45,9 +45,6 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The stream is compressed with something that is not read here.
-    #[error("unsupported compression: {0}")]
-    Compression(&'static str),
     /// An entry of an archive tries what no honest archive does.
     #[error("refusing archive entry {name:?}: {reason}")]
     Hostile {

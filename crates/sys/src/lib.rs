@@ -13,6 +13,7 @@
 //! - [`signal`]: masks, dispositions, signalfd
 //! - [`net`]: the loopback interface
 //! - [`keyring`]: session keyrings
+//! - [`memory`]: giving it back
 //! - [`sched`]: scheduling policy, I/O priority, execution domain
 //! - [`self_exe`]: re-executing the own binary so that containers cannot write it
 #![allow(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod bpf;
 pub mod caps;
 pub mod fd;
 pub mod keyring;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod process;

@@ -160,9 +160,22 @@ impl Engine {
 
     /// Gives back everything the container has on its networks.
     pub(crate) fn disconnect_all(&self, container: &Container) {
+        let shared = self.is_network_shared(container);
         for state in container.networks.values().filter_map(|endpoint| endpoint.state.as_ref()) {
             self.give_back(state);
+            if shared && let Err(error) = self.net.detach(state) {
+                tracing::warn!(endpoint = %state.id, %error, "removing an interface");
+            }
         }
+    }
+
+    /// Whether another container that runs is in this one's network namespace and so keeps it.
+    fn is_network_shared(&self, container: &Container) -> bool {
+        let others = self.containers.all().into_iter().map(|entry| entry.get());
+        others.filter(|other| other.state.status.has_process()).any(|other| {
+            let owner = other.network_container().and_then(|name| self.containers.find(name).ok());
+            owner.is_some_and(|owner| owner.get().id == container.id)
+        })
     }
 
     /// The interfaces vanish with the container's namespace; only what outlives it is taken back.

@@ -6,6 +6,8 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FallocateFlags, fallocate};
+
 use super::compress::Compression;
 use super::lines::Sink;
 use crate::config::LogConfig;
@@ -13,6 +15,9 @@ use crate::protocol::LogStatus;
 
 /// Entries are written when this many bytes have gathered, at the latest.
 const BATCH: usize = 128 << 10;
+/// Bytes of the file system that a file which grows fast gets ahead of its content: to find room for each page by itself
+/// costs more than all else that a write does.
+const AHEAD: u64 = 8 << 20;
 
 /// The live file and the entries on their way to it.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(super) struct LogFile {
     /// `None` while it cannot be opened.
     file: Option<File>,
     size: u64,
+    /// Up to where the file has room; `None` after the file system refused.
+    room: Option<u64>,
     batch: Vec<u8>,
     batch_lines: u64,
     compression: Option<Compression>,
@@ -40,6 +47,7 @@ impl LogFile {
             compress: config.compress && config.files() > 1,
             file: None,
             size: 0,
+            room: Some(0),
             batch: Vec::new(),
             batch_lines: 0,
             compression: None,
@@ -52,11 +60,32 @@ impl LogFile {
 
     /// Opens the file at the path anew.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        self.file = None;
+        self.close();
         let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&self.path)?;
         self.size = file.metadata()?.len();
+        self.room = Some(self.size);
         self.file = Some(file);
         Ok(())
+    }
+
+    /// Closes the file and gives back the room ahead of its content.
+    fn close(&mut self) {
+        if let Some(file) = self.file.take()
+            && self.room.is_none_or(|room| room > self.size)
+            && let Ok(metadata) = file.metadata()
+        {
+            // To its own length: what somebody else has cut off stays cut off.
+            let _ = file.set_len(metadata.len());
+        }
+    }
+
+    /// Makes room for the batch and more ahead of it.
+    fn make_room(&mut self) {
+        let (Some(file), Some(room)) = (&self.file, self.room) else { return };
+        if room < self.size + self.batch.len() as u64 {
+            let allocated = fallocate(file, FallocateFlags::KEEP_SIZE, self.size, AHEAD);
+            self.room = allocated.is_ok().then_some(self.size + AHEAD);
+        }
     }
 
     /// Writes what has gathered.
@@ -102,7 +131,7 @@ impl LogFile {
             }
             self.compressed();
         }
-        self.file = None;
+        self.close();
         let first = numbered(&self.path, 1, false);
         let result = shift(&self.path, self.files, self.compress);
         if result.is_err() || self.files < 2 {
@@ -116,10 +145,17 @@ impl LogFile {
     }
 }
 
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Sink for LogFile {
     fn begin(&mut self) -> &mut Vec<u8> {
         let full = self.size + self.batch.len() as u64 >= self.capacity;
         if full || self.batch.len() >= BATCH {
+            self.make_room();
             self.flush();
         }
         if full && self.size >= self.capacity {
@@ -196,7 +232,7 @@ fn numbered(path: &Path, number: u32, compressed: bool) -> PathBuf {
 mod tests {
     use std::collections::BTreeMap;
     use std::io::Read;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
     use crate::log::{Log, Stream};
@@ -209,6 +245,11 @@ mod tests {
             compress,
             ..LogConfig::default()
         })
+    }
+
+    fn write(log: &mut Log, stream: Stream, output: &[u8]) {
+        log.write(stream, output);
+        log.flush();
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -251,7 +292,7 @@ mod tests {
     fn rotation_keeps_the_newest_entries_in_whole_files() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = log(dir.path(), 1000, 3, false);
-        log.write(Stream::Stdout, numbers(0, 500).concat().as_bytes());
+        write(&mut log, Stream::Stdout, numbers(0, 500).concat().as_bytes());
         assert_eq!(names(dir.path()), ["c.log", "c.log.1", "c.log.2"]);
         let texts = texts(dir.path());
         assert_eq!(texts, numbers(500 - texts.len() as u32, 500), "no gap, and the newest is there");
@@ -267,7 +308,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut log = log(dir.path(), 1000, 1, false);
         for i in 0..100 {
-            log.write(Stream::Stderr, numbers(i, i + 1).concat().as_bytes());
+            write(&mut log, Stream::Stderr, numbers(i, i + 1).concat().as_bytes());
         }
         assert_eq!(names(dir.path()), ["c.log"]);
         assert!(dir.path().join("c.log").metadata().unwrap().len() < 1200);
@@ -275,10 +316,23 @@ mod tests {
     }
 
     #[test]
+    fn room_made_ahead_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.log");
+        let allocated = || path.metadata().unwrap().blocks() * 512;
+        let mut log = log(dir.path(), -1, 3, false);
+        write(&mut log, Stream::Stdout, &b"line\n".repeat(100_000));
+        let (size, before) = (path.metadata().unwrap().len(), allocated());
+        drop(log);
+        assert_eq!(path.metadata().unwrap().len(), size);
+        assert!(before > allocated() && allocated() < size + AHEAD / 8, "{before}, {}", allocated());
+    }
+
+    #[test]
     fn without_a_bound_nothing_goes() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = log(dir.path(), -1, 3, false);
-        log.write(Stream::Stdout, numbers(0, 5000).concat().as_bytes());
+        write(&mut log, Stream::Stdout, numbers(0, 5000).concat().as_bytes());
         assert_eq!(texts(dir.path()), numbers(0, 5000));
     }
 
@@ -287,7 +341,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut log = log(dir.path(), 4000, 4, true);
         for i in 0..200 {
-            log.write(Stream::Stdout, numbers(i, i + 1).concat().as_bytes());
+            write(&mut log, Stream::Stdout, numbers(i, i + 1).concat().as_bytes());
             log.compressed();
         }
         assert_eq!(names(dir.path()), ["c.log", "c.log.1.gz", "c.log.2.gz", "c.log.3.gz"]);
@@ -300,10 +354,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing");
         let mut log = log(&missing, 1000, 2, false);
-        log.write(Stream::Stdout, b"one\ntwo\n");
+        write(&mut log, Stream::Stdout, b"one\ntwo\n");
         assert_eq!(log.status().dropped_lines, 2);
         fs::create_dir(&missing).unwrap();
-        log.write(Stream::Stdout, b"three\n");
+        write(&mut log, Stream::Stdout, b"three\n");
         assert_eq!(texts(&missing), ["three\n"]);
         assert_eq!(log.status().lines, 1);
     }

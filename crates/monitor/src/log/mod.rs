@@ -45,7 +45,7 @@ impl Log {
         Log { file, stdout: Lines::new("stdout", &attrs), stderr: Lines::new("stderr", &attrs) }
     }
 
-    /// Writes output as it was read from the container, all with one time.
+    /// Takes output as it was read from the container, all with one time. It is in the file after [`Log::flush`].
     pub(crate) fn write(&mut self, stream: Stream, output: &[u8]) {
         let Some(file) = &mut self.file else { return };
         let lines = match stream {
@@ -53,7 +53,13 @@ impl Log {
             Stream::Stderr => &mut self.stderr,
         };
         lines.write(output, jiff::Timestamp::now(), file);
-        file.flush();
+    }
+
+    /// Writes what was taken.
+    pub(crate) fn flush(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.flush();
+        }
     }
 
     /// Writes the unfinished lines once the container's output has ended.

@@ -23,6 +23,8 @@ use crate::protocol::ConsoleSize;
 const LINGER: Duration = Duration::from_secs(2);
 /// Reads of one output in a row, so that one busy stream does not starve the others.
 const BURST: usize = 16;
+/// Size of a busy stream's pipe.
+const WIDE: usize = 256 << 10;
 
 /// The streams a new process is given, at its end.
 #[derive(Debug)]
@@ -44,6 +46,24 @@ pub(super) struct Streams {
 struct Output {
     fd: OwnedFd,
     stream: Stream,
+    /// Its pipe has had its chance to grow.
+    widened: bool,
+}
+
+impl Output {
+    fn new(fd: OwnedFd, stream: Stream) -> Output {
+        Output { fd, stream, widened: false }
+    }
+
+    /// Gives a stream that keeps its pipe full a larger one: writer and monitor then switch less often. Not from the
+    /// start, since the kernel counts the pages of all pipes of a user and has a limit.
+    fn widen(&mut self) {
+        if !self.widened {
+            self.widened = true;
+            // Refused for a terminal, and beyond the limit.
+            let _ = rustix::pipe::fcntl_setpipe_size(&self.fd, WIDE);
+        }
+    }
 }
 
 /// A terminal's master, and its slave kept open: while nobody has it open the master only reports a hang-up, though the
@@ -98,7 +118,7 @@ impl Session {
             }
             let (fd, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
             rustix::io::ioctl_fionbio(&fd, true)?;
-            outputs.push(Output { fd, stream });
+            outputs.push(Output::new(fd, stream));
             Ok(theirs)
         };
         let stdout = output(streams.stdout, Stream::Stdout)?;
@@ -144,7 +164,7 @@ impl Session {
         rustix::io::ioctl_fionbio(&master, true)?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).ok();
-        self.outputs.push(Output { fd: master.try_clone().map_err(errno)?, stream: Stream::Stdout });
+        self.outputs.push(Output::new(master.try_clone().map_err(errno)?, Stream::Stdout));
         self.stdin.connect(master.try_clone().map_err(errno)?);
         self.console = Some(Terminal { master, slave });
         if let Some(size) = self.size {
@@ -190,9 +210,16 @@ impl Session {
     }
 
     /// Passes on what one output holds: first to the log, then to the attached streams. This is where the container's
-    /// output rate is decided: per 64 KiB one read, one write of the log, one send per attached stream.
+    /// output rate is decided: per 64 KiB one read and one send per attached stream, and fewer writes of the log.
     pub(super) fn read_output(&mut self, index: usize, buffer: &mut [u8], mut log: Option<&mut Log>) {
-        let Some(output) = self.outputs.get(index) else { return };
+        self.read_burst(index, buffer, log.as_deref_mut());
+        if let Some(log) = log {
+            log.flush();
+        }
+    }
+
+    fn read_burst(&mut self, index: usize, buffer: &mut [u8], mut log: Option<&mut Log>) {
+        let Some(output) = self.outputs.get_mut(index) else { return };
         let stream = output.stream;
         for _ in 0..BURST {
             let length = match rustix::io::read(&output.fd, &mut *buffer) {
@@ -212,6 +239,7 @@ impl Session {
                 return;
             }
         }
+        output.widen();
     }
 
     /// Passes on everything that has been written up to now.

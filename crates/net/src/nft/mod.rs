@@ -1,8 +1,10 @@
 //! One nftables table per engine, changed by atomic batches over netlink.
 //!
 //! [`ruleset`] says what the table holds, [`statement`] and [`attr`] encode it, and this module applies it:
-//! the whole table when a network comes or goes, single map elements when a port is published.
+//! the whole table when a network comes or goes, single map elements when a port is published. [`abandoned`] removes
+//! tables whose engine is gone, [`interop`] keeps peace with iptables.
 
+pub(crate) mod abandoned;
 mod attr;
 pub(crate) mod conntrack;
 pub(crate) mod interop;
@@ -67,7 +69,10 @@ impl Batch {
     /// Replaces the whole table by one for these bridges and ports.
     pub(crate) fn replace_table(&mut self, table: &str, bridges: &[Bridge], ports: &[Forward]) {
         self.remove_table(table);
-        self.message(NEWTABLE, CREATE, |a| a.text(1, table));
+        self.message(NEWTABLE, CREATE, |a| {
+            a.text(1, table);
+            a.bytes(6, &user_data(&abandoned::mark(table)));
+        });
         self.add_sets(table);
         for chain in ruleset::chains(bridges) {
             self.add_chain(table, &chain);
@@ -278,7 +283,7 @@ fn concat(types: &[u32]) -> u32 {
     types.iter().fold(0, |all, kind| all << TYPE_BITS | kind)
 }
 
-/// A rule comment, as `nft` stores it.
+/// A comment, as `nft` stores it.
 fn user_data(comment: &str) -> Vec<u8> {
     let comment = &comment.as_bytes()[..comment.len().min(120)];
     let mut bytes = vec![0, u8::try_from(comment.len() + 1).unwrap_or(u8::MAX)];

@@ -347,6 +347,29 @@ fn two_engines_side_by_side() {
 }
 
 #[test]
+fn the_table_of_an_engine_that_is_gone_is_removed() {
+    Lab::run(|lab| {
+        run("nft add table ip other");
+        let gone = lab.second();
+        let config = NetConfig { instance: "gone".into(), bridge: "gone0".into(), ..NetConfig::default() };
+        let net = Net::open(config, gone.db.clone()).unwrap();
+        net.restore(&[]).unwrap();
+        drop(net);
+        let tables = || run("nft list tables");
+        let net = lab.start();
+        assert!(tables().contains("table ip gone"), "an engine that has its bridge may come back");
+        run("ip link del gone0");
+        let spec = NetworkSpec {
+            name: "net".into(),
+            ipam: vec![PoolSpec { subnet: "172.17.0.0/16".into(), ..PoolSpec::default() }],
+            ..NetworkSpec::default()
+        };
+        lab.network(&net, spec);
+        assert_eq!(tables().trim(), "table ip other\ntable ip wharf");
+    });
+}
+
+#[test]
 fn a_udp_client_that_keeps_sending_finds_the_new_container() {
     Lab::run(|lab| {
         let net = lab.start();

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, Cursor, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 
 use crate::{Error, Result};
 
@@ -14,6 +16,10 @@ pub(crate) enum Inflate<R: BufRead> {
     Gzip(Box<MultiGzDecoder<Prefixed<R>>>),
     /// zstd, any number of frames.
     Zstd(zstd::Decoder<'static, Prefixed<R>>),
+    /// bzip2, any number of streams.
+    Bzip2(Box<MultiBzDecoder<Prefixed<R>>>),
+    /// xz, any number of streams.
+    Xz(Box<XzReader<Prefixed<R>>>),
 }
 
 /// The bytes read to recognise a stream, and the rest of it.
@@ -24,9 +30,11 @@ pub(crate) struct Prefixed<R> {
 }
 
 const PREFIX: usize = 6;
+/// KiB that unpacking xz may use: four times what its highest preset asks for.
+const XZ_MEMORY: u32 = 256 << 10;
 
 impl<R: BufRead> Inflate<R> {
-    /// Recognises gzip, zstd and plain data; [`Error::Compression`] for formats that are known but not read.
+    /// Recognises gzip, zstd, bzip2, xz and plain data.
     pub(crate) fn new(mut rest: R) -> Result<Self> {
         let mut prefix = Vec::new();
         (&mut rest).take(PREFIX as u64).read_to_end(&mut prefix).map_err(Error::Read)?;
@@ -36,7 +44,8 @@ impl<R: BufRead> Inflate<R> {
             Format::Plain => Ok(Self::Plain(stream)),
             Format::Gzip => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(stream)))),
             Format::Zstd => zstd::Decoder::with_buffer(stream).map(Self::Zstd).map_err(Error::Read),
-            Format::Unsupported(name) => Err(Error::Compression(name)),
+            Format::Bzip2 => Ok(Self::Bzip2(Box::new(MultiBzDecoder::new(stream)))),
+            Format::Xz => Ok(Self::Xz(Box::new(XzReader::new_mem_limit(stream, true, XZ_MEMORY)))),
         }
     }
 
@@ -47,6 +56,8 @@ impl<R: BufRead> Inflate<R> {
                 Self::Plain(stream) => ("tar", stream.read(buffer), &*stream),
                 Self::Gzip(stream) => ("gzip", stream.read(buffer), stream.get_ref()),
                 Self::Zstd(stream) => ("zstd", stream.read(buffer), stream.get_ref()),
+                Self::Bzip2(stream) => ("bzip2", stream.read(buffer), stream.get_ref()),
+                Self::Xz(stream) => ("xz", stream.read(buffer), stream.inner()),
             };
             match result {
                 Ok(got) => return Ok(got),
@@ -62,6 +73,8 @@ impl<R: BufRead> Inflate<R> {
             Self::Plain(stream) => &stream.rest,
             Self::Gzip(stream) => &stream.get_ref().rest,
             Self::Zstd(stream) => &stream.get_ref().rest,
+            Self::Bzip2(stream) => &stream.get_ref().rest,
+            Self::Xz(stream) => &stream.inner().rest,
         }
     }
 }
@@ -79,15 +92,16 @@ enum Format {
     Plain,
     Gzip,
     Zstd,
-    Unsupported(&'static str),
+    Bzip2,
+    Xz,
 }
 
 fn recognise(prefix: &[u8]) -> Format {
     match prefix {
         [0x1f, 0x8b, 8, ..] => Format::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Zstd,
-        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => Format::Unsupported("bzip2"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Format::Unsupported("xz"),
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => Format::Bzip2,
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Format::Xz,
         _ => Format::Plain,
     }
 }
@@ -146,22 +160,37 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn zstd(data: &[u8]) -> Vec<u8> {
+        zstd::encode_all(data, 1).unwrap()
+    }
+
+    fn bzip2(data: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn xz(data: &[u8]) -> Vec<u8> {
+        let options = lzma_rust2::XzOptions::with_preset(1);
+        let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
     #[test]
     fn formats_are_recognised_also_in_several_parts() {
-        let zstd = |data: &[u8]| zstd::encode_all(data, 1).unwrap();
         assert_eq!(read_all(b"").unwrap(), b"");
         assert_eq!(read_all(b"abc").unwrap(), b"abc");
         assert_eq!(read_all(b"plain data of some length").unwrap(), b"plain data of some length");
-        assert_eq!(read_all(&[gzip(b"one "), gzip(b"two")].concat()).unwrap(), b"one two");
-        assert_eq!(read_all(&[zstd(b"one "), zstd(b"two")].concat()).unwrap(), b"one two");
-        assert!(matches!(read_all(b"\xfd7zXZ\0..."), Err(Error::Compression("xz"))));
-        assert!(matches!(read_all(b"BZh91AY&SY"), Err(Error::Compression("bzip2"))));
+        for pack in [gzip, zstd, bzip2, xz] {
+            assert_eq!(read_all(&[pack(b"one "), pack(b"two")].concat()).unwrap(), b"one two");
+        }
     }
 
     #[test]
     fn truncation_and_damage_are_errors() {
         let data: Vec<u8> = (0..100_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        for packed in [gzip(&data), zstd::encode_all(data.as_slice(), 1).unwrap()] {
+        for packed in [gzip(&data), zstd(&data), bzip2(&data), xz(&data)] {
             let cut = read_all(&packed[..packed.len() - 9]).unwrap_err();
             assert_eq!(cut.to_string(), "unexpected EOF");
             let mut damaged = packed.clone();

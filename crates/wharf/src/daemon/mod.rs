@@ -1,5 +1,6 @@
 //! `wharf daemon`: settings, launcher, engine and API server put together.
 
+mod idle;
 mod settings;
 
 use std::{
@@ -85,6 +86,7 @@ async fn serve(settings: Settings, launcher: Launcher) -> Result<()> {
             _ = interrupt.recv() => {}
         }
     };
+    tokio::spawn(idle::release_at_rest());
     tracing::info!(hosts = ?settings.hosts, "the engine is ready");
     Ok(wharf_server::serve(engine, listeners, shutdown).await?)
 }

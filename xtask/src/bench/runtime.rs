@@ -1,0 +1,58 @@
+//! The OCI runtime by itself.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Result, ensure};
+
+use super::{RUNS, median};
+
+/// The OCI runtime alone on one bundle, beside crun.
+///
+/// # Errors
+/// A runtime failed.
+pub(super) fn run(binary: &Path, folder: &Path) -> Result<()> {
+    let bundle = folder.join("bundle");
+    fs::create_dir_all(&bundle)?;
+    let rootfs = bundle.join("rootfs");
+    fs::rename(folder.join("rootfs"), &rootfs)?;
+    let spec = Command::new("crun").arg("spec").current_dir(&bundle).status();
+    if !spec.is_ok_and(|status| status.success()) {
+        println!("| OCI runtime | crun is not installed | |");
+        return Ok(());
+    }
+    let path = bundle.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
+    config["process"]["terminal"] = false.into();
+    config["process"]["args"] = serde_json::json!(["/bin/true"]);
+    fs::write(&path, config.to_string())?;
+    let time = |command: &mut Command| {
+        let begin = Instant::now();
+        let status = command.current_dir(&bundle).stdin(Stdio::null()).status()?;
+        ensure!(status.success(), "a runtime failed");
+        Ok::<_, anyhow::Error>(begin.elapsed().as_secs_f64())
+    };
+    let root = folder.join("runtime");
+    let (mut own, mut crun) = (Vec::new(), Vec::new());
+    for number in 0..=RUNS {
+        let name = format!("bench-{number}");
+        let first = time(Command::new(binary).args(["runtime", "--root"]).arg(&root).args(["run", &name]))?;
+        let second = time(Command::new("crun").args(["run", &name]))?;
+        if number > 0 {
+            own.push(first);
+            crun.push(second);
+        }
+    }
+    let (own, crun) = (median(own), median(crun));
+    println!(
+        "| OCI runtime `run` (wharf, crun) | {:.1} ms | {:.1} ms | {:.1}× |",
+        own * 1e3,
+        crun * 1e3,
+        crun / own
+    );
+    Ok(())
+}
