@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("server", &["api", "engine", "oci", "sys"]),
     ("client", &["api", "oci"]),
     ("cli", &["api", "client", "oci", "template"]),
-    ("wharf", &["cli", "engine", "monitor", "runtime", "server", "sys"]),
+    ("wharf", &["cli", "engine", "monitor", "registry", "runtime", "server", "sys"]),
 ];
 
 /// Licences that dependencies may have, as they appear in SPDX expressions.

@@ -1,4 +1,4 @@
-//! Client of the distribution protocol: finds manifests, streams blobs.
+//! The distribution protocol. Its client: finds manifests, streams blobs. Its server: [`server`].
 //!
 //! - [`Client`] ([`client`]): what is configured (mirrors, insecure registries, time limits) and the token cache
 //! - [`Repository`] ([`repository`]): one repository on the endpoint that answered; manifests, tags, blobs
@@ -21,6 +21,7 @@ mod endpoint;
 pub mod error;
 mod failure;
 pub mod repository;
+pub mod server;
 
 pub use auth::Credentials;
 pub use blob::BlobStream;

@@ -5,6 +5,7 @@
 mod daemon;
 mod hello;
 mod init;
+mod registry;
 
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
@@ -16,9 +17,11 @@ fn main() -> ExitCode {
         Some("wharf-launcher") => wharf_monitor::launcher_main(),
         Some("docker-init") => init::main(&args[1..]),
         Some("hello") => hello::main(),
+        Some("registry") => registry::main(&args[1..]),
         Some("wharfd" | "dockerd") => daemon::main(&args[1..]),
         _ => match args.get(1).and_then(|arg| arg.to_str()) {
             Some("daemon") => daemon::main(&args[2..]),
+            Some("registry") => registry::main(&args[2..]),
             Some("runtime") => wharf_runtime::cli::main(args.into_iter().skip(2).collect()),
             _ => wharf_cli::run(args),
         },

@@ -7,18 +7,18 @@
 //! - `plan`: what a removal takes away, as a pure function
 //! - `views`: stored images as documents of the API, pure too
 //! - `changes`, `commit`: the Dockerfile instructions of `import -c` and `commit -c`; the image a container becomes
-//! - `hello`: the image that is carried in the binary
+//! - `embedded`: the images that are carried in the binary
 //! - `bar`, `failure`, `filter`, `glob`: drawn progress, words for errors, filters, patterns
 
 mod bar;
 mod changes;
 mod claims;
 mod commit;
+mod embedded;
 mod failure;
 mod fetch;
 mod filter;
 mod glob;
-mod hello;
 mod history;
 mod import;
 mod inspect;

@@ -9,8 +9,9 @@ use wharf_oci::{Digest, Platform, Reference, chain_ids};
 use wharf_registry::{Error as RegistryError, Fetched, Repository};
 use wharf_store::{LayerOrigin, LayerSource, Lease, NewImage, Store};
 
+use super::embedded::Embedded;
 use super::fetch::{self, Job, Layers};
-use super::{Credentials, Images, failure, hello, runtime};
+use super::{Credentials, Images, embedded, failure, runtime};
 use crate::{Error, Result};
 
 /// How long a registry may take to answer for the embedded image before it is made from the binary.
@@ -126,7 +127,7 @@ impl Images {
             Ok((repository, fetched)) => {
                 self.pull_fetched(reference, request.platform.as_ref(), &repository, fetched, progress)
             }
-            Err(error) if hello::is_embedded(reference) && error.is_unreachable() => {
+            Err(error) if Embedded::of(reference).is_some() && error.is_unreachable() => {
                 self.pull_embedded(reference, &error, progress)
             }
             Err(error) => Err(failure::pull(error, reference)),
@@ -137,7 +138,7 @@ impl Images {
         let reference = &request.reference;
         let cached = self.cached();
         let resolved = self.registry.resolve(reference, request.credentials.as_ref(), &cached);
-        if !hello::is_embedded(reference) {
+        if Embedded::of(reference).is_none() {
             return resolved.await;
         }
         tokio::time::timeout(EMBEDDED_PATIENCE, resolved).await.unwrap_or_else(|_| {
@@ -209,7 +210,7 @@ impl Images {
         })
     }
 
-    /// Makes the embedded image from the running binary.
+    /// Makes an embedded image from the running binary.
     pub(super) fn pull_embedded(
         &self,
         reference: &Reference,
@@ -222,7 +223,7 @@ impl Images {
             "No registry answers: taking the image that wharf carries in its own binary",
         ));
         let failed = |error: std::io::Error| Error::io("read", &self.binary, error);
-        let layer = hello::Layer::open(&self.binary).map_err(failed)?;
+        let layer = embedded::Layer::open(&self.binary).map_err(failed)?;
         let diff_id = layer.diff_id().map_err(failed)?;
         let id = diff_id.short().to_owned();
         let lease = self.store.lease();
@@ -241,7 +242,8 @@ impl Images {
             }
         };
         let json = |error: serde_json::Error| Error::system(error.to_string());
-        let config = serde_json::to_vec(&hello::config(diff_id.clone(), layer.created)).map_err(json)?;
+        let image = Embedded::of(reference).unwrap_or(Embedded::HelloWorld);
+        let config = serde_json::to_vec(&image.config(diff_id.clone(), layer.created)).map_err(json)?;
         let manifest = Manifest {
             schema_version: 2,
             media_type: media_type::OCI_MANIFEST.to_owned(),

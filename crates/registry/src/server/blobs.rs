@@ -1,0 +1,154 @@
+//! Reading and removing blobs.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE,
+    RANGE,
+};
+use http::{Method, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+use wharf_oci::Digest;
+
+use super::call::Call;
+use super::failure::{Code, Result};
+use super::name::Name;
+use super::range::{Wanted, wanted};
+use super::reply::{self, Body};
+use super::storage::Reader;
+use super::{Registry, blocking};
+
+/// Bytes read at once. One part is read while the one before is sent.
+const PART: usize = 256 << 10;
+
+/// `GET` and `HEAD /v2/NAME/blobs/DIGEST`.
+pub(crate) async fn get(call: &Call, name: Name, digest: Digest) -> Result<Response<Body>> {
+    let (store, wanted) = (call.registry.store.clone(), digest.clone());
+    let repository = name.clone();
+    let opened = blocking::run(move || store.open_blob(&repository, &wanted)).await;
+    match (opened, call.registry.upstreams.find(&name)) {
+        (Ok(reader), _) => Ok(serve(call, &digest, reader.into())),
+        (Err(failure), Some(upstream)) if failure.code() == Code::BlobUnknown => {
+            upstream.blob(call, &name, &digest).await
+        }
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+/// `DELETE /v2/NAME/blobs/DIGEST`.
+pub(crate) async fn delete(call: &Call, name: Name, digest: Digest) -> Result<Response<Body>> {
+    let store = call.registry.store.clone();
+    blocking::run(move || store.unlink_blob(&name, &digest)).await?;
+    Ok(reply::empty(StatusCode::ACCEPTED))
+}
+
+/// The answer with a blob, or the part of it that is asked for.
+pub(crate) fn serve(call: &Call, digest: &Digest, reader: Arc<dyn Reader>) -> Response<Body> {
+    let etag = format!("\"{digest}\"");
+    let size = reader.size();
+    if call.header(IF_NONE_MATCH).is_some_and(|tags| matches_etag(tags, &etag)) {
+        let mut response = reply::empty(StatusCode::NOT_MODIFIED);
+        reply::set(response.headers_mut(), ETAG, &etag);
+        return response;
+    }
+    let range = call.header(RANGE).filter(|_| call.header(IF_RANGE).is_none_or(|tag| tag == etag));
+    let (status, start, end) = match wanted(range, size) {
+        Wanted::Whole => (StatusCode::OK, 0, size),
+        Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        Wanted::Unsatisfiable => {
+            let mut response = reply::empty(StatusCode::RANGE_NOT_SATISFIABLE);
+            reply::set(response.headers_mut(), CONTENT_RANGE, &format!("bytes */{size}"));
+            return response;
+        }
+    };
+    let body = match call.method {
+        Method::HEAD => reply::full(Bytes::new()),
+        _ => Parts::new(call.registry.clone(), reader, start, end).boxed_unsync(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    reply::set(headers, CONTENT_LENGTH, &(end - start).to_string());
+    reply::set(headers, CONTENT_TYPE, "application/octet-stream");
+    reply::set(headers, ACCEPT_RANGES, "bytes");
+    reply::set(headers, CACHE_CONTROL, "max-age=31536000");
+    reply::set(headers, ETAG, &etag);
+    reply::set(headers, reply::DIGEST, digest.as_str());
+    if status == StatusCode::PARTIAL_CONTENT {
+        reply::set(headers, CONTENT_RANGE, &format!("bytes {start}-{}/{size}", end - 1));
+    }
+    response
+}
+
+/// Whether an `If-None-Match` header names `etag`.
+pub(crate) fn matches_etag(tags: &str, etag: &str) -> bool {
+    tags.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
+}
+
+/// A file as a body.
+struct Parts {
+    registry: Arc<Registry>,
+    reader: Arc<dyn Reader>,
+    /// Next byte to read.
+    offset: u64,
+    /// Next byte to hand out.
+    sent: u64,
+    end: u64,
+    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+impl Parts {
+    fn new(registry: Arc<Registry>, reader: Arc<dyn Reader>, start: u64, end: u64) -> Self {
+        Self { registry, reader, offset: start, sent: start, end, reading: None }
+    }
+
+    fn read_ahead(&mut self) {
+        let (reader, offset) = (self.reader.clone(), self.offset);
+        let length = usize::try_from(self.end - offset).unwrap_or(PART).min(PART);
+        self.offset += length as u64;
+        self.reading = (length > 0).then(|| blocking::spawn(move || read_exactly(&*reader, offset, length)));
+    }
+}
+
+fn read_exactly(reader: &dyn Reader, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut data = Vec::with_capacity(length);
+    while data.len() < length {
+        if reader.read_at(offset + data.len() as u64, length - data.len(), &mut data)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the blob became shorter"));
+        }
+    }
+    Ok(data)
+}
+
+impl hyper::body::Body for Parts {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.reading.is_none() {
+            self.read_ahead();
+        }
+        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        let data = ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other).flatten();
+        self.reading = None;
+        let data = data.inspect_err(|error| tracing::error!(%error, "a blob cannot be read"))?;
+        self.sent += data.len() as u64;
+        self.registry.metrics.sent(data.len() as u64);
+        self.read_ahead();
+        Poll::Ready(Some(Ok(Frame::data(data.into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent == self.end
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.end - self.sent)
+    }
+}
