@@ -32,6 +32,19 @@ pub(crate) fn err(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+/// Writes a remark to standard error, set off from what is around it.
+pub(crate) fn note(text: &str) {
+    let terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let (head, open, close) = match terminal {
+        true => {
+            ("\x1b[1m\x1b[106m\x1b[30mi\x1b[0m\x1b[0m \x1b[96mInfo → \x1b[0m\x1b[0m", "\x1b[3m", "\x1b[0m")
+        }
+        false => (" Info -> ", "", ""),
+    };
+    let lines: Vec<String> = text.split('\n').map(|line| format!("{open}{line}{close}")).collect();
+    warn(&format!("\n{head}{}", lines.join("\n         ")));
+}
+
 fn end_if_failed(result: io::Result<()>) {
     if let Err(error) = result {
         if error.kind() != io::ErrorKind::BrokenPipe {

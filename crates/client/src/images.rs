@@ -106,8 +106,8 @@ impl Client {
         self.lines(Method::POST, query, &auth(&options.auth)).await
     }
 
-    /// Pushes an image, or all tags of a repository if `tag` is empty. `registry_auth` is the value of
-    /// `X-Registry-Auth`.
+    /// Pushes an image, or all tags of a repository if `tag` is empty. `platform` is the one the image has to
+    /// be for, if not empty; `registry_auth` the value of `X-Registry-Auth`.
     ///
     /// # Errors
     /// As [`Client::image_pull`].
@@ -115,9 +115,10 @@ impl Client {
         &self,
         repository: &str,
         tag: &str,
+        platform: &str,
         registry_auth: &str,
     ) -> Result<JsonLines<Progress>> {
-        let query = image(repository, "/push").option("tag", Some(tag));
+        let query = image(repository, "/push").option("tag", Some(tag)).option("platform", Some(platform));
         self.lines(Method::POST, query, &auth(registry_auth)).await
     }
 

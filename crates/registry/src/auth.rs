@@ -124,8 +124,8 @@ fn unquote(quoted: &str) -> (String, &str) {
 /// What a repository's requests are signed with.
 pub(crate) struct Authorizer {
     credentials: Option<Credentials>,
-    /// `repository:library/x:pull`.
-    scope: String,
+    /// `repository:library/x:pull` and so on.
+    scopes: Vec<String>,
     state: tokio::sync::Mutex<State>,
 }
 
@@ -145,10 +145,10 @@ struct TokenAnswer {
 }
 
 impl Authorizer {
-    pub(crate) fn new(credentials: Option<Credentials>, scope: String) -> Self {
+    pub(crate) fn new(credentials: Option<Credentials>, scopes: Vec<String>) -> Self {
         Self {
             credentials: credentials.filter(|c| !c.is_empty()),
-            scope,
+            scopes,
             state: tokio::sync::Mutex::default(),
         }
     }
@@ -208,11 +208,9 @@ impl Authorizer {
         let realm = challenge.get("realm");
         let mut url = reqwest::Url::parse(realm).map_err(|_| Error::Address(realm.to_owned()))?;
         let service = challenge.get("service");
-        let mut scopes: Vec<&str> =
-            challenge.get("scope").split(' ').filter(|scope| !scope.is_empty()).collect();
-        if !self.scope.is_empty() && !scopes.contains(&self.scope.as_str()) {
-            scopes.insert(0, &self.scope);
-        }
+        let mut scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        let asked = challenge.get("scope").split(' ').filter(|scope| !scope.is_empty());
+        scopes.extend(asked.filter(|asked| !self.scopes.iter().any(|own| own == asked)));
         let credentials = self.credentials.as_ref();
         let request = match credentials.filter(|c| !c.identity_token.is_empty()) {
             Some(c) => {

@@ -7,7 +7,8 @@ use wharf_oci::image::Descriptor;
 
 use crate::error::{Error, Result};
 use crate::failure;
-use crate::repository::{Pause, Repository};
+use crate::repository::Repository;
+use crate::retry::Pause;
 
 /// Silent attempts before a stalled registry is given up: each takes the whole time limit.
 const MAX_STALLS: u32 = 2;
@@ -27,12 +28,6 @@ pub struct BlobStream {
     skip: u64,
     pause: Pause,
     stalls: u32,
-}
-
-impl std::fmt::Debug for Pause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pause")
-    }
 }
 
 impl BlobStream {

@@ -97,11 +97,32 @@ impl Client {
         self.first(reference, credentials, Repository::tags).await
     }
 
+    /// The repository of `reference` for pushing to it. Mirrors have no part in that.
+    ///
+    /// `sources` are paths of other repositories of the same registry, from which blobs may be mounted.
+    pub async fn push_to(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        sources: &[String],
+    ) -> Result<Repository> {
+        let mut scopes = vec![format!("repository:{}:pull,push", reference.path())];
+        scopes.extend(sources.iter().map(|path| format!("repository:{path}:pull")));
+        let mut last = Error::Address(reference.domain().to_owned());
+        for endpoint in endpoint::endpoints(reference.domain(), &[], &self.insecure).await {
+            match self.connect(&endpoint, reference.path(), scopes.clone(), credentials).await {
+                Ok(repository) => return Ok(repository),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     /// Checks credentials with the registry at `domain`. Returns once a request signed with them was let in.
     pub async fn login(&self, domain: &str, credentials: &Credentials) -> Result<()> {
         let mut last = Error::Address(domain.to_owned());
         for endpoint in endpoint::endpoints(domain, &[], &self.insecure).await {
-            let connected = self.connect(&endpoint, "", String::new(), Some(credentials)).await;
+            let connected = self.connect(&endpoint, "", Vec::new(), Some(credentials)).await;
             match connected {
                 Ok(repository) => return repository.login().await,
                 Err(error) => last = error,
@@ -118,13 +139,13 @@ impl Client {
         work: impl AsyncFn(&Repository) -> Result<T>,
     ) -> Result<(Repository, T)> {
         let mut last = Error::Address(reference.domain().to_owned());
-        let scope = format!("repository:{}:pull", reference.path());
+        let scopes = vec![format!("repository:{}:pull", reference.path())];
         let endpoints = endpoint::endpoints(reference.domain(), &self.config.mirrors, &self.insecure).await;
         for (at, endpoint) in endpoints.iter().enumerate() {
             let mirror = reference.domain() == endpoint::HUB && at + 1 < endpoints.len();
             // Credentials are the hub's, not the mirror's.
             let credentials = credentials.filter(|_| !mirror);
-            let repository = match self.connect(endpoint, reference.path(), scope.clone(), credentials).await
+            let repository = match self.connect(endpoint, reference.path(), scopes.clone(), credentials).await
             {
                 Ok(repository) => repository,
                 Err(error) => {
@@ -150,7 +171,7 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         path: &str,
-        scope: String,
+        scopes: Vec<String>,
         credentials: Option<&Credentials>,
     ) -> Result<Repository> {
         let http = self.http(endpoint)?;
@@ -162,7 +183,7 @@ impl Client {
             Ok(Err(error)) => return Err(failure::transport("Get", &url, &error).await),
             Err(_) => return Err(failure::timeout("Get", &url)),
         };
-        let authorizer = Authorizer::new(credentials.cloned(), scope);
+        let authorizer = Authorizer::new(credentials.cloned(), scopes);
         if response.status() == reqwest::StatusCode::UNAUTHORIZED {
             authorizer.challenged(Challenge::of(response.headers())).await;
         }

@@ -147,6 +147,9 @@ pub enum Error {
         /// The start of its answer.
         body: String,
     },
+    /// What was to be uploaded could not be read here.
+    #[error("{0}")]
+    Source(#[source] std::io::Error),
     /// The registry wants a name and password, and none are known.
     #[error("no basic auth credentials")]
     NoCredentials,

@@ -17,13 +17,14 @@ use crate::client::{Cached, ClientConfig};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::failure;
+use crate::retry::{Pause, is_busy};
 
 /// The registry project's own limit for manifests.
 const MAX_MANIFEST: u64 = 4 << 20;
 /// Image configurations are a few KiB; labels and history can swell them.
 const MAX_CONFIG: u64 = 16 << 20;
 const MAX_TAG_PAGES: usize = 1000;
-const DIGEST_HEADER: &str = "docker-content-digest";
+pub(crate) const DIGEST_HEADER: &str = "docker-content-digest";
 
 const ACCEPTED: [&str; 6] = [
     media_type::DOCKER_MANIFEST_LIST,
@@ -277,30 +278,24 @@ impl Repository {
         }
     }
 
-    fn url(&self, rest: &str) -> Result<Url> {
+    pub(crate) fn url(&self, rest: &str) -> Result<Url> {
         let address = format!("{}{rest}", self.0.base);
         Url::parse(&address).map_err(|_| Error::Address(address))
     }
 
     /// Sends a request, signed if the registry wants it. A 401 with a new challenge is answered once; a busy or broken
     /// server is asked again a few times.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         url: Url,
         dress: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response> {
-        let verb = if method == Method::HEAD { "Head" } else { "Get" };
+        let verb = verb(&method);
         let mut pause = Pause::new(self.0.config.retries.min(3));
         let mut challenged = false;
         loop {
-            let header = self.0.authorizer.header(&self.0.http).await.map_err(|source| {
-                Error::Authentication { verb, url: url.to_string(), source: Box::new(source) }
-            })?;
-            let mut request = dress(self.0.http.request(method.clone(), url.clone()));
-            if let Some(header) = header {
-                request = request.header(AUTHORIZATION, header);
-            }
+            let request = dress(self.signed(method.clone(), &url).await?);
             let response = match tokio::time::timeout(self.0.config.stall_timeout, request.send()).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => return Err(failure::transport(verb, &url, &error).await),
@@ -309,48 +304,48 @@ impl Repository {
             match response.status() {
                 StatusCode::UNAUTHORIZED if !challenged => {
                     challenged = true;
-                    if !self.0.authorizer.challenged(Challenge::of(response.headers())).await {
+                    if !self.challenged(&response).await {
                         return Ok(response);
                     }
                 }
-                StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT
-                    if pause.again().await => {}
+                status if is_busy(status) && pause.again_after(&response).await => {}
                 _ => return Ok(response),
             }
         }
     }
-}
 
-/// Growing pauses between attempts.
-pub(crate) struct Pause {
-    left: u32,
-    limit: u32,
-    next: Duration,
-}
-
-impl Pause {
-    const FIRST: Duration = Duration::from_millis(200);
-    const LONGEST: Duration = Duration::from_secs(5);
-
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { left: limit, limit, next: Self::FIRST }
+    /// A request with what the registry wants to see before it lets one in. Other hosts, to which a registry may send
+    /// uploads, never get to see it.
+    pub(crate) async fn signed(&self, method: Method, url: &Url) -> Result<RequestBuilder> {
+        let verb = verb(&method);
+        let request = self.0.http.request(method, url.clone());
+        if Url::parse(&self.0.base).is_ok_and(|base| base.origin() != url.origin()) {
+            return Ok(request);
+        }
+        let header = self.0.authorizer.header(&self.0.http).await.map_err(|source| {
+            Error::Authentication { verb, url: url.to_string(), source: Box::new(source) }
+        })?;
+        Ok(match header {
+            Some(header) => request.header(AUTHORIZATION, header),
+            None => request,
+        })
     }
 
-    /// Waits; `false`, at once, when there were enough attempts.
-    pub(crate) async fn again(&mut self) -> bool {
-        let Some(left) = self.left.checked_sub(1) else { return false };
-        self.left = left;
-        tokio::time::sleep(self.next).await;
-        self.next = (self.next * 2).min(Self::LONGEST);
-        true
+    /// Takes note of a 401; returns whether asking again may help.
+    pub(crate) async fn challenged(&self, response: &Response) -> bool {
+        self.0.authorizer.challenged(Challenge::of(response.headers())).await
     }
+}
 
-    /// Starts counting anew, because something went well.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.limit);
+/// Go's HTTP client names methods so in its errors.
+pub(crate) fn verb(method: &Method) -> &'static str {
+    match *method {
+        Method::HEAD => "Head",
+        Method::POST => "Post",
+        Method::PUT => "Put",
+        Method::PATCH => "Patch",
+        Method::DELETE => "Delete",
+        _ => "Get",
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`LayerInfo`], [`Lease`]: layers, shared by chain id, and what keeps new ones
 //! - [`Snapshots`]: the file systems of containers
 //! - [`pack`], [`unpack`]: parts of a mounted root as a tar, both ways
+//! - [`gzip`]: how layers are compressed for others
 //! - [`Loaded`]: images that came in an archive
 //!
 //! Rows are the truth and change in the caller's transaction; files follow. A folder appears under its final name by one
@@ -13,6 +14,7 @@
 
 mod archive;
 mod error;
+mod gzip;
 mod image;
 mod layer;
 mod merged;
@@ -26,6 +28,7 @@ mod xattr;
 
 pub use archive::{LoadProgress, Loaded};
 pub use error::{Error, Result};
+pub use gzip::gzip;
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
 pub use snapshot::{Bind, Change, ChangeKind, Mounts, Snapshot, Snapshots, Unpack, pack, unpack};

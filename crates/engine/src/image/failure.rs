@@ -24,6 +24,14 @@ pub(super) fn pull(error: RegistryError, reference: &Reference) -> Error {
     Error::not_found(message).caused_by(error)
 }
 
+/// The error of a push. Which request wanted the token that was refused is not said.
+pub(super) fn push(error: RegistryError) -> Error {
+    match error {
+        RegistryError::Authentication { source, .. } => push(*source),
+        other => registry(other),
+    }
+}
+
 /// Any other error of a registry.
 pub(super) fn registry(error: RegistryError) -> Error {
     let kind = match &error {

@@ -1,9 +1,10 @@
 //! Images and what is done with them.
 //!
-//! [`Images`] has the verbs, one file each: `pull`, `import`, `load`, `save`, `tag`, `remove`, `prune`, `list`, `inspect`,
+//! [`Images`] has the verbs, one file each: `pull`, `push`, `import`, `load`, `save`, `tag`, `remove`, `prune`, `list`, `inspect`,
 //! `history`, `registry`. They are functions of the store, the database, the event sink and the registry client, nothing more.
 //!
 //! - `fetch`, `claims`: layers of a pull, downloaded and unpacked side by side, once even if wanted twice
+//! - `upload`: layers of a push, each by the cheapest way the registry allows
 //! - `plan`: what a removal takes away, as a pure function
 //! - `views`: stored images as documents of the API, pure too
 //! - `changes`, `commit`: the Dockerfile instructions of `import -c` and `commit -c`; the image a container becomes
@@ -27,6 +28,7 @@ mod load;
 mod plan;
 mod prune;
 mod pull;
+mod push;
 mod registry;
 mod remove;
 mod save;
@@ -34,6 +36,7 @@ mod tag;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::cloned_ref_to_slice_refs)]
 mod tests;
+mod upload;
 mod views;
 
 use std::collections::BTreeMap;
@@ -53,6 +56,7 @@ pub use self::import::{ImportRequest, ImportSource};
 pub use self::list::ListOptions;
 pub use self::plan::{ImageUser, RemoveOptions};
 pub use self::pull::PullRequest;
+pub use self::push::PushRequest;
 pub use wharf_registry::Credentials;
 
 use self::claims::Claims;

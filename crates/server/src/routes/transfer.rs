@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use wharf_api::auth::{AuthConfig, AuthResponse};
 use wharf_api::progress::Progress;
-use wharf_engine::image::{Credentials, ImportRequest, ImportSource, PullRequest, repository_and_tag};
+use wharf_engine::image::{
+    Credentials, ImportRequest, ImportSource, PullRequest, PushRequest, repository_and_tag,
+};
 use wharf_oci::Reference;
 
 use super::{Call, images};
@@ -32,6 +34,18 @@ async fn pull(call: Call) -> Result {
     request.platform = images::platform(&call)?;
     request.credentials = credentials(&call);
     progress(move |report| Ok(call.engine.images.pull(&request, report)?)).await
+}
+
+/// `POST /images/{name}/push`.
+pub(super) async fn push(call: Call) -> Result {
+    let mut reference = Reference::parse(&call.name).map_err(|error| Failure::invalid(error.to_string()))?;
+    let tag = call.query.text("tag");
+    if !tag.is_empty() {
+        reference = reference.with_tag(tag).map_err(|error| Failure::invalid(error.to_string()))?;
+    }
+    let (platform, credentials) = (images::platform(&call)?, credentials(&call));
+    let request = PushRequest { reference, platform, credentials };
+    progress(move |report| Ok(call.engine.images.push(&request, report)?)).await
 }
 
 async fn import(mut call: Call) -> Result {

@@ -8,6 +8,9 @@ use crate::{Error, Result, Store};
 
 pub(crate) const LAYERS: Table<LayerRecord> = Table::new("layers", 1);
 
+/// Origins kept of a layer: a base that is pushed to ever new repositories must not grow its row without end.
+const MOST_ORIGINS: usize = 32;
+
 /// The row of a layer; its key is the chain id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct LayerRecord {
@@ -82,6 +85,22 @@ impl Store {
             Some(record) => Ok(record.info),
             None => Err(Error::NoLayer { chain: chain.clone() }),
         }
+    }
+
+    /// Remembers another compressed form of a layer, the newest last. One of a layer that is gone is forgotten.
+    pub fn add_origin(&self, chain: &Digest, origin: LayerOrigin) -> Result<()> {
+        self.0.db.write(|tx| {
+            let Some(mut record) = LAYERS.get(tx, chain.as_str())? else { return Ok(()) };
+            let origins = &mut record.info.origins;
+            if origins.last() == Some(&origin) {
+                return Ok(());
+            }
+            origins.retain(|known| *known != origin);
+            origins.push(origin);
+            let surplus = origins.len().saturating_sub(MOST_ORIGINS);
+            origins.drain(..surplus);
+            Ok(LAYERS.put(tx, chain.as_str(), &record)?)
+        })
     }
 
     /// All layers.
