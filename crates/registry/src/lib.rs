@@ -23,8 +23,8 @@ mod endpoint;
 pub mod error;
 mod failure;
 pub mod repository;
-pub mod server;
 mod retry;
+pub mod server;
 pub mod upload;
 
 pub use auth::Credentials;
