@@ -19,13 +19,19 @@ use crate::{Error, Result, config::ConfigFile, print};
 pub(crate) const HUB: &str = "https://index.docker.io/v1/";
 
 /// The value of `X-Registry-Auth` for the registry `domain`; empty if nothing is known about it.
-pub(crate) fn header(config: &ConfigFile, domain: &str) -> String {
-    find(config, server(domain)).map_or_else(String::new, |auth| encode(&auth))
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn header(config: &ConfigFile, domain: &str) -> Result<String> {
+    Ok(find(config, server(domain))?.map_or_else(String::new, |auth| encode(&auth)))
 }
 
 /// The name under which a registry is in the configuration file.
 pub(crate) fn server(domain: &str) -> &str {
-    if matches!(domain, "docker.io" | "index.docker.io" | "") { HUB } else { domain }
+    match host(domain) {
+        "docker.io" | "index.docker.io" | "" => HUB,
+        host => host,
+    }
 }
 
 /// Credentials in the form of the header.
@@ -33,13 +39,24 @@ pub(crate) fn encode(auth: &AuthConfig) -> String {
     URL_SAFE.encode(serde_json::to_vec(auth).unwrap_or_default())
 }
 
+/// The credential helper that is responsible for a registry; empty if its credentials are in the file.
+fn helper<'a>(config: &'a ConfigFile, server: &str) -> &'a str {
+    let own = |key: &str| config.get("credHelpers")?.get(key)?.as_str();
+    own(server).or_else(|| own(host(server))).unwrap_or_else(|| config.text("credsStore"))
+}
+
 /// The credentials for a registry.
-pub(crate) fn find(config: &ConfigFile, server: &str) -> Option<AuthConfig> {
-    let helper = config.get("credHelpers").and_then(|helpers| helpers.get(server)).and_then(Value::as_str);
-    let store = helper.unwrap_or_else(|| config.text("credsStore"));
-    if !store.is_empty() {
-        return from_helper(store, server);
+///
+/// # Errors
+/// The credential helper fails for another reason than that it knows none.
+pub(crate) fn find(config: &ConfigFile, server: &str) -> Result<Option<AuthConfig>> {
+    match helper(config, server) {
+        "" => Ok(from_file(config, server)),
+        name => from_helper(name, server),
     }
+}
+
+fn from_file(config: &ConfigFile, server: &str) -> Option<AuthConfig> {
     let auths = config.get("auths")?.as_object()?;
     let entry = auths.get(server).or_else(|| {
         let same = |key: &str| host(key) == host(server);
@@ -68,18 +85,22 @@ fn host(key: &str) -> &str {
 }
 
 /// Asks `docker-credential-NAME`.
-fn from_helper(name: &str, server: &str) -> Option<AuthConfig> {
-    let output = run_helper(name, "get", server.as_bytes()).ok()?;
-    let answer: Value = serde_json::from_slice(&output).ok()?;
+fn from_helper(name: &str, server: &str) -> Result<Option<AuthConfig>> {
+    let output = match run_helper(name, "get", server.as_bytes()) {
+        Ok(output) => output,
+        Err(HelperError { output, .. }) if output == NOT_FOUND => return Ok(None),
+        Err(error) => return Err(error.into_error("getting")),
+    };
+    let answer: Value = serde_json::from_slice(&output).map_err(|error| Error::message(error.to_string()))?;
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut auth = AuthConfig { serveraddress: server.to_owned(), ..AuthConfig::default() };
-    if text("Username") == "<token>" {
+    if text("Username") == TOKEN_USER {
         auth.identitytoken = text("Secret");
     } else {
         auth.username = text("Username");
         auth.password = text("Secret");
     }
-    Some(auth)
+    Ok(Some(auth))
 }
 
 /// Remembers credentials: with the credential helper, or else in the configuration file.
@@ -88,20 +109,24 @@ fn from_helper(name: &str, server: &str) -> Option<AuthConfig> {
 /// The helper fails or the file cannot be written.
 pub(crate) fn store(dir: &Path, auth: &AuthConfig) -> Result<()> {
     let config = ConfigFile::load(dir);
-    let helper = config.text("credsStore").to_owned();
+    let helper = helper(&config, &auth.serveraddress);
     if !helper.is_empty() {
         let (user, secret) = match auth.identitytoken.as_str() {
             "" => (auth.username.as_str(), auth.password.as_str()),
-            token => ("<token>", token),
+            token => (TOKEN_USER, token),
         };
         let document = json!({"ServerURL": auth.serveraddress, "Username": user, "Secret": secret});
-        return run_helper(&helper, "store", document.to_string().as_bytes()).map(drop);
+        let stored = run_helper(helper, "store", document.to_string().as_bytes());
+        return stored.map(drop).map_err(|error| error.into_error("storing"));
     }
     let pair = STANDARD.encode(format!("{}:{}", auth.username, auth.password));
     let entry = match auth.identitytoken.as_str() {
         "" => json!({"auth": pair}),
         token => json!({"auth": STANDARD.encode(format!("{}:", auth.username)), "identitytoken": token}),
     };
+    if config.get("auths").and_then(|auths| auths.get(&auth.serveraddress)) == Some(&entry) {
+        return Ok(());
+    }
     let path = dir.join("config.json");
     config.with_auth(&auth.serveraddress, Some(entry)).save(dir)?;
     print::warn(&format!(
@@ -112,40 +137,75 @@ pub(crate) fn store(dir: &Path, auth: &AuthConfig) -> Result<()> {
     Ok(())
 }
 
-/// Forgets credentials.
+/// Forgets credentials, under all names the registry may have.
 ///
 /// # Errors
 /// As [`store`].
 pub(crate) fn erase(dir: &Path, server: &str) -> Result<()> {
+    let mut names = vec![server.to_owned()];
+    if server != HUB {
+        names.extend(["http://", "https://"].map(|scheme| format!("{scheme}{server}")));
+    }
     let config = ConfigFile::load(dir);
-    let helper = config.text("credsStore").to_owned();
+    let helper = helper(&config, server);
     if !helper.is_empty() {
-        return run_helper(&helper, "erase", server.as_bytes()).map(drop);
+        let erased = run_helper(helper, "erase", server.as_bytes());
+        return erased.map(drop).map_err(|error| error.into_error("erasing"));
     }
-    if config.get("auths").is_some_and(|auths| auths.get(server).is_some()) {
-        config.with_auth(server, None).save(dir)?;
+    let known = |name: &String| config.get("auths").is_some_and(|auths| auths.get(name).is_some());
+    if !names.iter().any(known) {
+        return Ok(());
     }
-    Ok(())
+    names.iter().fold(config, |config, name| config.with_auth(name, None)).save(dir)
 }
 
-fn run_helper(name: &str, action: &str, input: &[u8]) -> Result<Vec<u8>> {
+/// What helpers answer, all of them, when they know nothing of a registry.
+const NOT_FOUND: &str = "credentials not found in native keychain";
+/// The name under which helpers keep identity tokens.
+const TOKEN_USER: &str = "<token>";
+
+/// A credential helper that failed.
+struct HelperError {
+    reason: String,
+    output: String,
+}
+
+impl HelperError {
+    fn into_error(self, doing: &str) -> Error {
+        Error::message(format!("error {doing} credentials - err: {}, out: `{}`", self.reason, self.output))
+    }
+}
+
+/// Runs `docker-credential-NAME ACTION` and returns what it prints.
+fn run_helper(name: &str, action: &str, input: &[u8]) -> std::result::Result<Vec<u8>, HelperError> {
     let program = format!("docker-credential-{name}");
-    let failed = |why: String| Error::message(format!("error {action} credentials - {program}: {why}"));
+    let failed = |error: std::io::Error| {
+        let reason = match error.kind() {
+            std::io::ErrorKind::NotFound => "executable file not found in $PATH".to_owned(),
+            _ => error.to_string(),
+        };
+        HelperError { reason: format!("exec: {program:?}: {reason}"), output: String::new() }
+    };
     let mut child = Command::new(&program)
         .arg(action)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input)?;
+        // One that does not read its input says by its answer what is wrong.
+        let _ = stdin.write_all(input);
     }
-    let output = child.wait_with_output()?;
-    match output.status.success() {
-        true => Ok(output.stdout),
-        false => Err(failed(String::from_utf8_lossy(&output.stdout).trim().to_owned())),
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() {
+        return Ok(output.stdout);
     }
+    let reason = match output.status.code() {
+        Some(code) => format!("exit status {code}"),
+        None => output.status.to_string(),
+    };
+    Err(HelperError { reason, output: String::from_utf8_lossy(&output.stdout).trim().to_owned() })
 }
 
 #[cfg(test)]
@@ -159,12 +219,12 @@ mod tests {
             HUB: {"auth": STANDARD.encode("me:secret")},
             "http://reg.example:5000/v1/": {"auth": STANDARD.encode("you:pass:word")},
         }}));
-        let auth = find(&config, server("docker.io")).unwrap();
+        let auth = find(&config, server("docker.io")).unwrap().unwrap();
         assert_eq!((auth.username.as_str(), auth.password.as_str()), ("me", "secret"));
-        let auth = find(&config, server("reg.example:5000")).unwrap();
+        let auth = find(&config, server("reg.example:5000")).unwrap().unwrap();
         assert_eq!((auth.username.as_str(), auth.password.as_str()), ("you", "pass:word"));
-        assert!(find(&config, "other.example").is_none());
-        assert_eq!(header(&config, "other.example"), "");
+        assert!(find(&config, "other.example").unwrap().is_none());
+        assert_eq!(header(&config, "other.example").unwrap(), "");
     }
 
     #[test]
@@ -180,8 +240,8 @@ mod tests {
         store(dir.path(), &auth).unwrap();
         let config = ConfigFile::load(dir.path());
         assert_eq!(config.text("psFormat"), "x");
-        assert_eq!(find(&config, "reg.example").unwrap().password, "secret");
+        assert_eq!(find(&config, "reg.example").unwrap().unwrap().password, "secret");
         erase(dir.path(), "reg.example").unwrap();
-        assert!(find(&ConfigFile::load(dir.path()), "reg.example").is_none());
+        assert!(find(&ConfigFile::load(dir.path()), "reg.example").unwrap().is_none());
     }
 }

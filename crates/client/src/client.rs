@@ -126,6 +126,16 @@ impl Client {
         Ok(serde_json::from_slice(&collect(response).await?)?)
     }
 
+    /// As [`Client::get_json`], with headers.
+    pub(crate) async fn get_json_with<T: DeserializeOwned>(
+        &self,
+        query: Query,
+        headers: &[(&'static str, String)],
+    ) -> Result<T> {
+        let response = self.send(Method::GET, &query, Payload::Empty, headers).await?;
+        Ok(serde_json::from_slice(&collect(response).await?)?)
+    }
+
     pub(crate) async fn post_json<B: Serialize + ?Sized, T: DeserializeOwned>(
         &self,
         query: Query,

@@ -172,7 +172,7 @@ impl Client {
         self.post_for(Query::new("/images/prune").option("filters", filters(which).as_deref())).await
     }
 
-    /// Searches the registry.
+    /// Searches the registry. `limit` 0 leaves the number to the engine; `registry_auth` is the value of `X-Registry-Auth`.
     ///
     /// # Errors
     /// [`crate::Error::Response`] if the registry does not answer.
@@ -181,10 +181,11 @@ impl Client {
         term: &str,
         limit: i64,
         which: &Filters,
+        registry_auth: &str,
     ) -> Result<T> {
         let query =
-            Query::new("/images/search").with("term", term).number("limit", Some(limit).filter(|l| *l > 0));
-        self.get_json(query.option("filters", filters(which).as_deref())).await
+            Query::new("/images/search").with("term", term).number("limit", Some(limit).filter(|l| *l != 0));
+        self.get_json_with(query.option("filters", filters(which).as_deref()), &auth(registry_auth)).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::DirBuilderExt,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, RwLock},
 };
 
 use jiff::Timestamp;
@@ -63,6 +63,7 @@ impl Engine {
             volumes: Mutex::default(),
             trash: Arc::default(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            live: RwLock::new(config.clone()),
             config,
         });
         engine.load()?;

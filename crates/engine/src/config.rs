@@ -1,6 +1,9 @@
 //! How one engine is set up: its folders and the daemon's settings.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use wharf_registry::Proxies;
 
 /// Settings of an engine, from flags and `daemon.json`.
 #[derive(Clone, Debug)]
@@ -21,6 +24,22 @@ pub struct EngineConfig {
     pub insecure_registries: Vec<String>,
     /// Mirrors of the default registry.
     pub registry_mirrors: Vec<String>,
+    /// Mirrors of other registries, by host.
+    pub host_mirrors: BTreeMap<String, Vec<String>>,
+    /// Proxies for registries; empty ones are the environment's.
+    pub proxies: Proxies,
+    /// Layers of a pull that are downloaded at once.
+    pub max_downloads: usize,
+    /// Layers of a push that are uploaded at once.
+    pub max_uploads: usize,
+    /// How often a broken transfer is taken up again.
+    pub max_attempts: u32,
+    /// Name servers of containers that name none themselves.
+    pub dns: Vec<String>,
+    /// Search domains, in the same way.
+    pub dns_search: Vec<String>,
+    /// Resolver options, in the same way.
+    pub dns_options: Vec<String>,
     /// Labels of this engine, as `info` shows them.
     pub labels: Vec<String>,
     /// Debug logging is on.
@@ -38,6 +57,14 @@ impl Default for EngineConfig {
             init: false,
             insecure_registries: Vec::new(),
             registry_mirrors: Vec::new(),
+            host_mirrors: BTreeMap::new(),
+            proxies: Proxies::default(),
+            max_downloads: 3,
+            max_uploads: 5,
+            max_attempts: 5,
+            dns: Vec::new(),
+            dns_search: Vec::new(),
+            dns_options: Vec::new(),
             labels: Vec::new(),
             debug: false,
         }

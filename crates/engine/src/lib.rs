@@ -27,7 +27,7 @@ pub mod volume;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use jiff::Timestamp;
@@ -37,7 +37,7 @@ use wharf_net::Net;
 use wharf_store::Store;
 
 pub use self::{
-    config::{EngineConfig, Paths},
+    config::{EngineConfig, Paths, Proxies},
     error::{Error, Result},
     exec::{Exec, ExecState},
     ids::short_id,
@@ -53,8 +53,10 @@ use self::{
 /// The engine: owner of all durable state and of every container's life.
 #[derive(Debug)]
 pub struct Engine {
-    /// Settings.
+    /// Settings it was opened with.
     pub config: EngineConfig,
+    /// Those of the settings that a reload may have changed since.
+    live: RwLock<EngineConfig>,
     /// Folders.
     pub paths: Paths,
     /// What happened.

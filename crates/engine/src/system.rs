@@ -1,16 +1,16 @@
 //! What the engine says of itself and its host.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::PoisonError};
 
 use jiff::Timestamp;
 use rustix::system::{sysinfo, uname};
 use wharf_api::{
-    system::{Component, Info, Platform, Plugins, Runtime, Swarm, Version},
+    system::{Component, IndexConfig, Info, Platform, Plugins, RegistryConfig, Runtime, Swarm, Version},
     time::rfc3339_nano,
     version::{MAX, MIN},
 };
 
-use crate::{Engine, container::Status};
+use crate::{Engine, EngineConfig, container::Status};
 
 /// Version of the engine.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -21,7 +21,81 @@ pub const COMMIT: &str = match option_env!("WHARF_BUILD") {
     None => "unknown",
 };
 
+/// Networks whose registries may always be insecure.
+const LOOPBACK: [&str; 2] = ["::1/128", "127.0.0.0/8"];
+
+/// What `info` says of registries.
+fn registry_config(config: &EngineConfig) -> RegistryConfig {
+    // compat: mirrors are shown with a slash at the end.
+    let slashed = |mirror: &String| format!("{}/", mirror.trim_end_matches('/'));
+    let mirrors: Vec<String> = config.registry_mirrors.iter().map(slashed).collect();
+    let index = |name: &str, mirrors: Vec<String>, secure| IndexConfig {
+        mirrors,
+        name: name.to_owned(),
+        official: name == "docker.io",
+        secure,
+    };
+    let (mut networks, mut hosts): (Vec<String>, Vec<&String>) = (Vec::new(), Vec::new());
+    for entry in &config.insecure_registries {
+        if entry.parse::<ipnet::IpNet>().is_ok() { networks.push(entry.clone()) } else { hosts.push(entry) }
+    }
+    for network in LOOPBACK {
+        if !networks.iter().any(|known| known == network) {
+            networks.push(network.to_owned());
+        }
+    }
+    let mut index_configs: BTreeMap<String, IndexConfig> =
+        hosts.into_iter().map(|host| (host.clone(), index(host, Vec::new(), false))).collect();
+    for (host, own) in &config.host_mirrors {
+        let known = index_configs.entry(host.clone()).or_insert_with(|| index(host, Vec::new(), true));
+        known.mirrors.extend(own.iter().map(slashed));
+    }
+    let hub =
+        index_configs.entry("docker.io".to_owned()).or_insert_with(|| index("docker.io", Vec::new(), true));
+    hub.mirrors.extend(mirrors.iter().cloned());
+    RegistryConfig {
+        index_configs,
+        insecure_registry_cidrs: networks,
+        mirrors: (!mirrors.is_empty()).then_some(mirrors),
+    }
+}
+
 impl Engine {
+    /// The settings in effect.
+    fn live(&self) -> EngineConfig {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over those settings that can change while the engine runs: debug, labels, and all about registries.
+    pub fn reload(&self, new: EngineConfig) {
+        let mut live = self.live();
+        live.debug = new.debug;
+        live.labels = new.labels;
+        live.insecure_registries = new.insecure_registries;
+        live.registry_mirrors = new.registry_mirrors;
+        live.host_mirrors = new.host_mirrors;
+        live.proxies = new.proxies;
+        live.max_downloads = new.max_downloads;
+        live.max_uploads = new.max_uploads;
+        live.max_attempts = new.max_attempts;
+        self.images.reload(&live);
+        let list = |items: &[String]| serde_json::json!(items).to_string();
+        let attributes = [
+            ("name", uname().nodename().to_string_lossy().into_owned()),
+            ("debug", live.debug.to_string()),
+            ("labels", list(&live.labels)),
+            ("insecure-registries", list(&live.insecure_registries)),
+            ("registry-mirrors", list(&live.registry_mirrors)),
+            ("live-restore", true.to_string()),
+            ("max-concurrent-downloads", live.max_downloads.to_string()),
+            ("max-concurrent-uploads", live.max_uploads.to_string()),
+            ("max-download-attempts", live.max_attempts.to_string()),
+        ];
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        let attributes = attributes.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+        self.events.publish("daemon", "reload", &self.id, attributes);
+    }
+
     /// Versions of the engine and the API.
     pub fn version(&self) -> Version {
         let system = uname();
@@ -59,6 +133,8 @@ impl Engine {
         let running = count(|status| matches!(status, Status::Running | Status::Restarting));
         let paused = count(|status| *status == Status::Paused);
         let system = uname();
+        let live = self.live();
+        let proxies = live.proxies.effective();
         let mut info = Info {
             id: self.id.clone(),
             containers: statuses.len() as i64,
@@ -72,7 +148,7 @@ impl Engine {
             driver: "overlay2".to_owned(),
             driver_status: self.driver_status(),
             plugins: plugins(),
-            debug: self.config.debug,
+            debug: live.debug,
             n_fd: fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as i64),
             n_goroutines: fs::read_dir("/proc/self/task").map_or(0, |entries| entries.count() as i64),
             system_time: rfc3339_nano(Timestamp::now()),
@@ -88,7 +164,11 @@ impl Engine {
             mem_total: i64::try_from(sysinfo().totalram).unwrap_or(i64::MAX),
             docker_root_dir: self.paths.data_root.display().to_string(),
             name: system.nodename().to_string_lossy().into_owned(),
-            labels: self.config.labels.clone(),
+            labels: live.labels.clone(),
+            registry_config: Some(registry_config(&live)),
+            http_proxy: proxies.http,
+            https_proxy: proxies.https,
+            no_proxy: proxies.none,
             server_version: VERSION.to_owned(),
             ..Info::default()
         };

@@ -1,5 +1,6 @@
 //! What is configured about registries, and the way from a name to an endpoint that answers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -21,8 +22,10 @@ const MAX_REDIRECTS: usize = 10;
 pub struct ClientConfig {
     /// `insecure-registries` of daemon.json: hosts with an optional port, or networks. Loopback needs no mention.
     pub insecure: Vec<String>,
-    /// `registry-mirrors`: URLs tried before Docker Hub.
-    pub mirrors: Vec<String>,
+    /// URLs tried before a registry, by its host; those of `registry-mirrors` are under `docker.io`.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// What is used instead of the proxies that the environment names.
+    pub proxies: Proxies,
     /// Folders with a subfolder per registry host that holds `*.crt` (authorities) and `*.cert` with `*.key` (client).
     pub certificates: Vec<PathBuf>,
     /// How long a first answer may take.
@@ -39,13 +42,53 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             insecure: Vec::new(),
-            mirrors: Vec::new(),
+            mirrors: BTreeMap::new(),
+            proxies: Proxies::default(),
             certificates: vec!["/etc/wharf/certs.d".into(), "/etc/docker/certs.d".into()],
             ping_timeout: Duration::from_secs(15),
             stall_timeout: Duration::from_secs(30),
             retries: 5,
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+}
+
+/// Proxies by what goes through them; an empty one is the environment's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For plain HTTP.
+    pub http: String,
+    /// For HTTPS.
+    pub https: String,
+    /// Hosts, domains and networks that are reached without one, separated by commas.
+    pub none: String,
+}
+
+impl Proxies {
+    /// What is in effect: these, and the environment's in place of empty ones.
+    pub fn effective(&self) -> Self {
+        let or = |own: &str, names: [&str; 2]| match own {
+            "" => names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default(),
+            own => own.to_owned(),
+        };
+        Self {
+            http: or(&self.http, ["HTTP_PROXY", "http_proxy"]),
+            https: or(&self.https, ["HTTPS_PROXY", "https_proxy"]),
+            none: or(&self.none, ["NO_PROXY", "no_proxy"]),
+        }
+    }
+
+    fn apply(&self, mut builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder> {
+        let Self { http, https, none } = self.effective();
+        let bad = |error: reqwest::Error| Error::Setup(innermost(&error));
+        let except = || reqwest::NoProxy::from_string(&none);
+        if !http.is_empty() {
+            builder = builder.proxy(reqwest::Proxy::http(&http).map_err(bad)?.no_proxy(except()));
+        }
+        if !https.is_empty() {
+            builder = builder.proxy(reqwest::Proxy::https(&https).map_err(bad)?.no_proxy(except()));
+        }
+        Ok(builder)
     }
 }
 
@@ -70,6 +113,10 @@ impl Client {
     /// The configuration.
     pub fn config(&self) -> &ClientConfig {
         &self.config
+    }
+
+    pub(crate) fn insecure(&self) -> &Insecure {
+        &self.insecure
     }
 
     /// Finds what `reference` (its digest, else its tag, else `latest`) names: on the mirrors, then on the registry.
@@ -140,10 +187,10 @@ impl Client {
     ) -> Result<(Repository, T)> {
         let mut last = Error::Address(reference.domain().to_owned());
         let scopes = vec![format!("repository:{}:pull", reference.path())];
-        let endpoints = endpoint::endpoints(reference.domain(), &self.config.mirrors, &self.insecure).await;
-        for (at, endpoint) in endpoints.iter().enumerate() {
-            let mirror = reference.domain() == endpoint::HUB && at + 1 < endpoints.len();
-            // Credentials are the hub's, not the mirror's.
+        let mirrors = self.config.mirrors.get(reference.domain()).map_or(&[][..], Vec::as_slice);
+        for endpoint in &endpoint::endpoints(reference.domain(), mirrors, &self.insecure).await {
+            let mirror = endpoint.mirror;
+            // Credentials are the registry's, not the mirror's.
             let credentials = credentials.filter(|_| !mirror);
             let repository = match self.connect(endpoint, reference.path(), scopes.clone(), credentials).await
             {
@@ -167,7 +214,7 @@ impl Client {
     }
 
     /// Pings an endpoint and learns which authentication it wants. Any HTTP answer means that a registry is there.
-    async fn connect(
+    pub(crate) async fn connect(
         &self,
         endpoint: &Endpoint,
         path: &str,
@@ -209,9 +256,10 @@ impl Client {
                     attempt.follow()
                 }
             }));
-        if endpoint.loopback {
-            builder = builder.no_proxy();
-        }
+        builder = match endpoint.loopback {
+            true => builder.no_proxy(),
+            false => self.config.proxies.apply(builder)?,
+        };
         if verify {
             builder = self.with_certificates(builder, &endpoint.host)?;
         }

@@ -29,6 +29,7 @@ impl Client {
             host: host.to_owned(),
             verify: true,
             loopback,
+            mirror: false,
         })?;
         let stall = self.config().stall_timeout;
         let response = match tokio::time::timeout(stall, http.get(url.clone()).send()).await {

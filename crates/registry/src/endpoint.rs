@@ -1,6 +1,6 @@
 //! Which URLs stand for a registry's name.
 //!
-//! Docker Hub has mirrors before it. A registry that may be insecure (loopback, or configured) is tried by HTTPS without
+//! A registry may have mirrors before it. A registry that may be insecure (loopback, or configured) is tried by HTTPS without
 //! verification first, then by plain HTTP; any other by verified HTTPS only.
 
 use std::net::IpAddr;
@@ -22,6 +22,8 @@ pub(crate) struct Endpoint {
     pub(crate) verify: bool,
     /// Whether the host is this machine: proxies do not apply.
     pub(crate) loopback: bool,
+    /// Whether it stands in for the registry, so that what it lacks is asked for there.
+    pub(crate) mirror: bool,
 }
 
 /// Registries that may be spoken to without verification.
@@ -57,15 +59,16 @@ const V6_LOOPBACK: [u16; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 /// The endpoints of `domain` (a reference's), in the order to try them.
 pub(crate) async fn endpoints(domain: &str, mirrors: &[String], insecure: &Insecure) -> Vec<Endpoint> {
     let mut all = Vec::new();
+    for mirror in mirrors {
+        all.extend(mirror_endpoint(mirror, insecure).await);
+    }
     if domain == HUB {
-        for mirror in mirrors {
-            all.extend(mirror_endpoint(mirror, insecure).await);
-        }
         all.push(Endpoint {
             base: format!("https://{HUB_HOST}"),
             host: HUB_HOST.to_owned(),
             verify: true,
             loopback: false,
+            mirror: false,
         });
         return all;
     }
@@ -77,6 +80,7 @@ pub(crate) async fn endpoints(domain: &str, mirrors: &[String], insecure: &Insec
         host: domain.to_owned(),
         verify,
         loopback,
+        mirror: false,
     };
     all.push(with("https"));
     if !verify {
@@ -96,6 +100,7 @@ async fn mirror_endpoint(mirror: &str, insecure: &Insecure) -> Option<Endpoint> 
         host: host.to_owned(),
         verify: !insecure.contains(host, &addresses),
         loopback: is_loopback(&addresses),
+        mirror: true,
     })
 }
 
@@ -156,12 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn mirrors_are_for_docker_hub_only() {
+    fn mirrors_come_first() {
         let mirrors = ["http://127.0.0.1:9/prefix/"];
+        let mirror = ("http://127.0.0.1:9/prefix", false);
         assert_eq!(
             bases("docker.io", &mirrors, &[]),
-            list(&[("http://127.0.0.1:9/prefix", false), ("https://registry-1.docker.io", true)])
+            list(&[mirror, ("https://registry-1.docker.io", true)])
         );
-        assert_eq!(bases("192.0.2.1", &mirrors, &[]), list(&[("https://192.0.2.1", true)]));
+        assert_eq!(bases("192.0.2.1", &mirrors, &[]), list(&[mirror, ("https://192.0.2.1", true)]));
     }
 }

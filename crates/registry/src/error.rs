@@ -147,6 +147,12 @@ pub enum Error {
         /// The start of its answer.
         body: String,
     },
+    /// A search that was refused, with the HTTP status.
+    #[error("Unexpected status code {0}")]
+    SearchStatus(u16),
+    /// The answer to a search makes no sense.
+    #[error("error decoding registry search results: {0}")]
+    Search(#[source] serde_json::Error),
     /// What was to be uploaded could not be read here.
     #[error("{0}")]
     Source(#[source] std::io::Error),

@@ -3,6 +3,7 @@
 //! - [`Client`] ([`client`]): what is configured (mirrors, insecure registries, time limits) and the token cache
 //! - [`Repository`] ([`repository`]): one repository on the endpoint that answered; manifests, tags, blobs
 //! - [`BlobStream`] ([`blob`]): a blob as bytes, resumed after faults, its length verified
+//! - [`search`]: repositories that fit a term
 //! - [`upload`]: blobs and manifests on their way to a registry
 //! - [`Download`]: a file named by a URL
 //! - `endpoint`: which URLs stand for a registry's name, and whether plain HTTP is allowed there
@@ -24,12 +25,13 @@ pub mod error;
 mod failure;
 pub mod repository;
 mod retry;
+pub mod search;
 pub mod server;
 pub mod upload;
 
 pub use auth::Credentials;
 pub use blob::BlobStream;
-pub use client::{Client, ClientConfig};
+pub use client::{Client, ClientConfig, Proxies};
 pub use download::Download;
 pub use error::{Error, ErrorItem, Result};
 pub use repository::{Fetched, Image, Repository};

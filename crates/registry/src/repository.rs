@@ -210,6 +210,37 @@ impl Repository {
         Ok(tags)
     }
 
+    /// The names of repositories that `fits` takes, at most `limit`, page after page. For a connection without a path.
+    pub(crate) async fn catalog(
+        &self,
+        fits: &(dyn Fn(&String) -> bool + Sync),
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Page {
+            repositories: Option<Vec<String>>,
+        }
+
+        let mut url = self.url("_catalog?n=1000")?;
+        let mut names = Vec::new();
+        for _ in 0..MAX_TAG_PAGES {
+            let response = self.send(Method::GET, url.clone(), |request| request).await?;
+            if !response.status().is_success() {
+                return Err(failure::answer(response).await);
+            }
+            let next = next_page(&url, &response);
+            let body = limited(response, &url, MAX_MANIFEST, self.0.config.stall_timeout).await?;
+            let page: Page = serde_json::from_slice(&body).map_err(Error::Search)?;
+            names.extend(page.repositories.unwrap_or_default().into_iter().filter(|name| fits(name)));
+            match next {
+                Some(next) if names.len() < limit => url = next,
+                _ => break,
+            }
+        }
+        names.truncate(limit);
+        Ok(names)
+    }
+
     /// The digest the registry gives `tag`; `None` when it has to be asked by GET (also for the reason of a failure).
     async fn head(&self, tag: &str) -> Result<Option<Digest>> {
         let url = self.url(&format!("/manifests/{tag}"))?;
@@ -380,7 +411,8 @@ fn next_page(url: &Url, response: &Response) -> Option<Url> {
     (rest.contains("next") && next.origin() == url.origin() && next != *url).then_some(next)
 }
 
-async fn limited(mut response: Response, url: &Url, limit: u64, stall: Duration) -> Result<Bytes> {
+/// The body of an answer, an error if it is longer than `limit` bytes.
+pub(crate) async fn limited(mut response: Response, url: &Url, limit: u64, stall: Duration) -> Result<Bytes> {
     let mut data = Vec::new();
     loop {
         match tokio::time::timeout(stall, response.chunk()).await {

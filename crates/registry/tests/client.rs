@@ -388,7 +388,10 @@ async fn tags_come_in_pages_and_mirrors_come_first() {
         _ => Answer::ok(b"{}"),
     });
     let mirrors = vec!["http://127.0.0.1:1".to_owned(), format!("http://{}", stub.host())];
-    let client = Client::new(ClientConfig { mirrors, ..ClientConfig::default() });
+    let client = Client::new(ClientConfig {
+        mirrors: [("docker.io".to_owned(), mirrors)].into(),
+        ..ClientConfig::default()
+    });
     let (_, tags) = client.tags(&Reference::parse("a").unwrap(), None).await.unwrap();
     assert_eq!(tags, ["1", "2", "3"]);
 }

@@ -19,8 +19,6 @@ use super::bar;
 use super::claims::Claims;
 use crate::{Error, Result};
 
-/// Layers downloaded at once, as Docker does by default.
-const PARALLEL: usize = 3;
 /// Parts of a blob between the network and the unpacking thread.
 const BUFFERED: usize = 32;
 /// Time between two progress lines of a layer.
@@ -47,10 +45,11 @@ pub(super) trait Layers: Sync {
     fn ingest(&self, job: &Job, blob: &mut (dyn Read + Send)) -> Result<()>;
 }
 
-/// Fetches `jobs`, the lowest first. Layers that are there are left alone. The first failure ends everything; layers that
+/// Fetches `jobs`, the lowest first, `parallel` at once. Layers that are there are left alone. The first failure ends everything; layers that
 /// are complete by then stay.
 pub(super) fn fetch(
     jobs: Vec<Job>,
+    parallel: usize,
     repository: &Repository,
     layers: &dyn Layers,
     claims: &Claims,
@@ -68,10 +67,10 @@ pub(super) fn fetch(
             missing.push_back(job);
         }
     }
-    for job in missing.iter().skip(PARALLEL) {
+    for job in missing.iter().skip(parallel) {
         progress(Progress::step(job.blob.digest.short(), "Waiting"));
     }
-    let workers = missing.len().min(PARALLEL);
+    let workers = missing.len().min(parallel);
     let shared = Shared {
         jobs: Mutex::new(missing),
         failed: Mutex::new(None),

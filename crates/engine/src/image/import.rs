@@ -67,7 +67,7 @@ impl Images {
             }
             ImportSource::Url(url) => {
                 let runtime = runtime()?;
-                let download = runtime.block_on(self.registry.download(&url)).map_err(failure::registry)?;
+                let download = runtime.block_on(self.registry().download(&url)).map_err(failure::registry)?;
                 progress(Progress::status(format!("Downloading from {}", download.url())));
                 fetch::forward(progress, |lines| {
                     let mut reader = DownloadReader::new(download, runtime, lines);

@@ -32,6 +32,7 @@ mod push;
 mod registry;
 mod remove;
 mod save;
+mod search;
 mod tag;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::cloned_ref_to_slice_refs)]
@@ -41,7 +42,7 @@ mod views;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use wharf_db::{Db, View};
 use wharf_oci::image::{ImageConfig, RunConfig};
@@ -69,7 +70,8 @@ pub struct Images {
     store: Arc<Store>,
     db: Db,
     events: Arc<Events>,
-    registry: Client,
+    registry: RwLock<Client>,
+    parallel: RwLock<Parallel>,
     claims: Claims,
     /// The running binary, of which the embedded image is made.
     binary: PathBuf,
@@ -107,14 +109,32 @@ impl Found {
 impl Images {
     /// The images in `store`, with the engine's registry settings.
     pub fn new(store: Arc<Store>, db: Db, events: Arc<Events>, config: &EngineConfig) -> Result<Self> {
-        let registry = Client::new(ClientConfig {
-            insecure: config.insecure_registries.clone(),
-            mirrors: config.registry_mirrors.clone(),
-            ..ClientConfig::default()
-        });
+        let registry = RwLock::new(registry_client(config));
         // The link is read when needed, so that it is the running binary even if the file was replaced.
         let binary = PathBuf::from("/proc/self/exe");
-        Ok(Self { store, db, events, registry, claims: Claims::default(), binary })
+        Ok(Self {
+            store,
+            db,
+            events,
+            registry,
+            parallel: RwLock::new(Parallel::new(config)),
+            claims: Claims::default(),
+            binary,
+        })
+    }
+
+    /// Uses other settings for registries from now on; transfers under way go on with theirs.
+    pub(crate) fn reload(&self, config: &EngineConfig) {
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = registry_client(config);
+        *self.parallel.write().unwrap_or_else(PoisonError::into_inner) = Parallel::new(config);
+    }
+
+    fn registry(&self) -> Client {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn parallel(&self) -> Parallel {
+        *self.parallel.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The image that `name` means: an id, its beginning, or a reference. With a platform it must be for that one.
@@ -181,6 +201,31 @@ impl Images {
     fn publish_id(&self, action: &str, record: &ImageRecord) {
         self.publish(action, record.id.as_str(), record.id.as_str(), Some(&record.labels));
     }
+}
+
+/// How many layers are on their way at once, of one pull or push.
+#[derive(Debug, Clone, Copy)]
+struct Parallel {
+    downloads: usize,
+    uploads: usize,
+}
+
+impl Parallel {
+    fn new(config: &EngineConfig) -> Self {
+        Self { downloads: config.max_downloads.max(1), uploads: config.max_uploads.max(1) }
+    }
+}
+
+fn registry_client(config: &EngineConfig) -> Client {
+    let mut mirrors = config.host_mirrors.clone();
+    mirrors.entry("docker.io".to_owned()).or_default().extend(config.registry_mirrors.iter().cloned());
+    Client::new(ClientConfig {
+        insecure: config.insecure_registries.clone(),
+        mirrors,
+        proxies: config.proxies.clone(),
+        retries: config.max_attempts,
+        ..ClientConfig::default()
+    })
 }
 
 /// `No such image: NAME`, with the tag that was looked for.

@@ -108,7 +108,8 @@ impl Images {
 
     fn pull_tags(&self, request: &PullRequest, progress: &mut dyn FnMut(Progress)) -> Result<bool> {
         let runtime = runtime()?;
-        let tags = self.registry.tags(&request.reference, request.credentials.as_ref());
+        let client = self.registry();
+        let tags = client.tags(&request.reference, request.credentials.as_ref());
         let (repository, tags) = runtime.block_on(tags).map_err(|e| failure::pull(e, &request.reference))?;
         let mut changed = false;
         for tag in tags {
@@ -137,7 +138,8 @@ impl Images {
     async fn resolve_remote(&self, request: &PullRequest) -> Result<(Repository, Fetched), RegistryError> {
         let reference = &request.reference;
         let cached = self.cached();
-        let resolved = self.registry.resolve(reference, request.credentials.as_ref(), &cached);
+        let client = self.registry();
+        let resolved = client.resolve(reference, request.credentials.as_ref(), &cached);
         if Embedded::of(reference).is_none() {
             return resolved.await;
         }
@@ -184,7 +186,8 @@ impl Images {
                     .map_err(failure::registry)?;
                 let jobs = jobs(&image.manifest, &config)?;
                 let layers = Ingest { store: &self.store, lease: &lease, repository: reference.name() };
-                fetch::fetch(jobs, repository, &layers, &self.claims, &runtime, progress)?;
+                let limit = self.parallel().downloads;
+                fetch::fetch(jobs, limit, repository, &layers, &self.claims, &runtime, progress)?;
                 config
             }
         };

@@ -67,9 +67,12 @@ impl Images {
         }
         let runtime = runtime()?;
         let sources = mount_sources(&images, name);
-        let connected = self.registry.push_to(name, request.credentials.as_ref(), &sources);
+        let client = self.registry();
+        let connected = client.push_to(name, request.credentials.as_ref(), &sources);
         let repository = runtime.block_on(connected).map_err(failure::push)?;
-        let target = Target { repository: &repository, name, store: &self.store, runtime: &runtime };
+        let parallel = self.parallel().uploads;
+        let target =
+            Target { repository: &repository, name, store: &self.store, runtime: &runtime, parallel };
         for image in &images {
             self.push_image(image, &target, progress)?;
         }

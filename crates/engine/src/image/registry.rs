@@ -21,7 +21,7 @@ impl Images {
             "" | "index.docker.io" | "registry-1.docker.io" => HUB,
             host => host,
         };
-        runtime()?.block_on(self.registry.login(host, credentials)).map_err(failure::registry)
+        runtime()?.block_on(self.registry().login(host, credentials)).map_err(failure::registry)
     }
 
     /// What the registry has under `reference`, and for which platforms.
@@ -36,7 +36,7 @@ impl Images {
         let nothing = |_: &wharf_oci::Digest| None;
         let (fetched, platforms) = runtime()?
             .block_on(async {
-                let (repository, fetched) = self.registry.resolve(reference, credentials, &nothing).await?;
+                let (repository, fetched) = self.registry().resolve(reference, credentials, &nothing).await?;
                 let platforms = match &fetched.document {
                     Document::Index(index) => {
                         index.manifests.iter().filter_map(|entry| entry.platform.clone()).collect()

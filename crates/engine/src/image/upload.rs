@@ -19,8 +19,6 @@ use super::failure;
 use super::fetch::{Pace, forward};
 use crate::{Error, Result};
 
-/// Layers uploaded at once, as Docker does by default.
-const PARALLEL: usize = 5;
 /// Compressed parts between the compressor and the network.
 const BUFFERED: usize = 4;
 /// Repositories a layer is tried to be mounted from, and blobs it is looked for by elsewhere, before it is uploaded.
@@ -46,6 +44,8 @@ pub(super) struct Target<'a> {
     pub(super) store: &'a Store,
     /// Runs the transfers.
     pub(super) runtime: &'a Handle,
+    /// Layers uploaded at once.
+    pub(super) parallel: usize,
 }
 
 /// A way to have a layer in the repository without sending it.
@@ -75,10 +75,10 @@ pub(super) fn upload(
             queue.push_back(job);
         }
     }
-    for job in queue.iter().skip(PARALLEL) {
+    for job in queue.iter().skip(target.parallel) {
         progress(Progress::step(job.info.diff_id.short(), "Waiting"));
     }
-    let workers = queue.len().min(PARALLEL);
+    let workers = queue.len().min(target.parallel);
     let shared = Shared { jobs: Mutex::new(queue), outcome: Mutex::new(Ok(HashMap::new())), target };
     forward(progress, |lines| {
         std::thread::scope(|scope| {

@@ -132,7 +132,7 @@ impl Engine {
         let links =
             self.links(container).into_iter().map(|link| (link.alias, link.target.name.clone())).collect();
         let config = DnsConfig {
-            upstreams: upstreams(&ResolvConf::parse(&host_text), &dns_overrides(container)),
+            upstreams: upstreams(&ResolvConf::parse(&host_text), &self.dns_overrides(container)),
             links,
         };
         self.net
@@ -231,7 +231,7 @@ impl Engine {
     /// Text of the container's `/etc/resolv.conf`, from the host's and the container's own settings.
     pub(crate) fn resolv_conf_text(&self, container: &Container, host_text: &str) -> String {
         let host = &container.host_config;
-        let overrides = dns_overrides(container);
+        let overrides = self.dns_overrides(container);
         let embedded = self.has_names(container);
         let resolver = match host.network_mode.as_str() {
             _ if embedded => Resolver::Embedded,
@@ -239,6 +239,20 @@ impl Engine {
             _ => Resolver::Direct,
         };
         resolv_conf(resolver, &ResolvConf::parse(host_text), &overrides)
+    }
+
+    /// The container's own settings for name resolution, each the engine's where it has none.
+    fn dns_overrides(&self, container: &Container) -> DnsOverrides {
+        let (host, engine) = (&container.host_config, &self.config);
+        let or = |own: &Option<Vec<String>>, default: &Vec<String>| {
+            own.clone().filter(|own| !own.is_empty()).unwrap_or_else(|| default.clone())
+        };
+        let servers = or(&host.dns, &engine.dns);
+        DnsOverrides {
+            servers: servers.iter().filter_map(|server| server.parse().ok()).collect(),
+            search: or(&host.dns_search, &engine.dns_search),
+            options: or(&host.dns_options, &engine.dns_options),
+        }
     }
 
     /// The containers that `--link` names, with the alias each has.
@@ -274,16 +288,6 @@ impl Engine {
     /// The kernel refuses.
     pub(crate) fn restore_networks(&self) -> Result<()> {
         Ok(self.net.restore(&self.running_endpoints())?)
-    }
-}
-
-/// The container's own settings for name resolution.
-fn dns_overrides(container: &Container) -> DnsOverrides {
-    let host = &container.host_config;
-    DnsOverrides {
-        servers: host.dns.iter().flatten().filter_map(|server| server.parse().ok()).collect(),
-        search: host.dns_search.clone().unwrap_or_default(),
-        options: host.dns_options.clone().unwrap_or_default(),
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
 
     GET "/images/json" => images::list;
     GET "/images/get" => transfer::save;
-    GET "/images/search" => later::not_yet;
+    GET "/images/search" => transfer::search;
     POST "/images/create" => transfer::create_image;
     POST "/images/load" => transfer::load;
     POST "/images/prune" => images::prune;

@@ -113,6 +113,23 @@ pub(super) async fn login(mut call: Call) -> Result {
     Ok(reply::json(&AuthResponse { identity_token: String::new(), status }))
 }
 
+/// `GET /images/search`.
+pub(super) async fn search(call: Call) -> Result {
+    let limit = match call.query.text("limit") {
+        "" => 0,
+        text => text.parse().map_err(|_| {
+            let reason = format!("strconv.Atoi: parsing {text:?}: invalid syntax");
+            Failure::invalid(format!("invalid limit specified: {reason}"))
+        })?,
+    };
+    let (filters, credentials) = (call.filters()?, credentials(&call));
+    let found = blocking(move || {
+        let term = call.query.text("term");
+        call.engine.images.search(term, limit, &filters, credentials.as_ref())
+    });
+    Ok(reply::json(&found.await?))
+}
+
 /// `GET /distribution/{name}/json`.
 pub(super) async fn distribution(call: Call) -> Result {
     let reference = Reference::parse(&call.name).map_err(|error| Failure::invalid(error.to_string()))?;

@@ -1,5 +1,6 @@
 //! `wharf daemon`: settings, launcher, engine and API server put together.
 
+mod file;
 mod idle;
 mod settings;
 
@@ -9,11 +10,12 @@ use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, fmt::time::SystemTime};
 use wharf_engine::Engine;
 use wharf_monitor::Launcher;
@@ -31,7 +33,7 @@ const KEEP_THREAD: Duration = Duration::from_secs(2);
 /// Runs the daemon until it is told to end.
 pub(crate) fn main(args: &[OsString]) -> ExitCode {
     let outcome = Settings::parse(args).and_then(|parsed| match parsed {
-        Parsed::Run(settings) => run(*settings),
+        Parsed::Run(settings) => run(*settings, args),
         Parsed::Print(text) => Ok(io::stdout().write_all(text.as_bytes())?),
     });
     match outcome {
@@ -45,14 +47,23 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
     }
 }
 
-fn run(settings: Settings) -> Result<()> {
+/// Changes what is logged.
+type SetLevel = Box<dyn Fn(&str) -> Result<()> + Send>;
+
+fn run(settings: Settings, args: &[OsString]) -> Result<()> {
     let filter = EnvFilter::try_new(&settings.log_level).context("invalid logging level")?;
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(SystemTime)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
-        .init();
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log.init();
+    let set_level: SetLevel = Box::new(move |level| {
+        let filter = EnvFilter::try_new(level).context("invalid logging level")?;
+        Ok(handle.reload(filter)?)
+    });
     let pid_file = PidFile::create(&settings.pid_file)?;
     fs::create_dir_all(&settings.engine.exec_root)
         .with_context(|| format!("creating {}", settings.engine.exec_root.display()))?;
@@ -64,14 +75,19 @@ fn run(settings: Settings) -> Result<()> {
         .thread_keep_alive(KEEP_THREAD)
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(settings, launcher));
+    let served = runtime.block_on(serve(settings, launcher, args.to_vec(), set_level));
     // Containers go on without the engine; what is being answered has had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(pid_file);
     served
 }
 
-async fn serve(settings: Settings, launcher: Launcher) -> Result<()> {
+async fn serve(
+    settings: Settings,
+    launcher: Launcher,
+    args: Vec<OsString>,
+    set_level: SetLevel,
+) -> Result<()> {
     let mut listeners = Vec::new();
     for host in &settings.hosts {
         let host: Host = host.parse()?;
@@ -79,6 +95,8 @@ async fn serve(settings: Settings, launcher: Launcher) -> Result<()> {
     }
     let config = settings.engine;
     let engine = tokio::task::spawn_blocking(move || Engine::open(config, launcher)).await??;
+    let hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(reload_on(hangups, engine.clone(), args, set_level));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {
         tokio::select! {
@@ -89,6 +107,20 @@ async fn serve(settings: Settings, launcher: Launcher) -> Result<()> {
     tokio::spawn(idle::release_at_rest());
     tracing::info!(hosts = ?settings.hosts, "the engine is ready");
     Ok(wharf_server::serve(engine, listeners, shutdown).await?)
+}
+
+/// Reads the configuration again at each SIGHUP. One with a mistake changes nothing.
+async fn reload_on(mut hangups: Signal, engine: Arc<Engine>, args: Vec<OsString>, set_level: SetLevel) {
+    while hangups.recv().await.is_some() {
+        let reloaded = Settings::parse(&args).and_then(|parsed| match parsed {
+            Parsed::Run(settings) => set_level(&settings.log_level).map(|()| engine.reload(settings.engine)),
+            Parsed::Print(_) => Ok(()),
+        });
+        match reloaded {
+            Ok(()) => tracing::info!("the configuration was read again"),
+            Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        }
+    }
 }
 
 /// The file that names the running daemon; removed when dropped.

@@ -1,64 +1,91 @@
 //! The daemon's settings: dockerd's flags over the keys of `daemon.json`.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
-use serde_json::{Map, Value};
-use wharf_engine::EngineConfig;
+use wharf_engine::{EngineConfig, Proxies};
+
+use super::file;
 
 const DEFAULT_CONFIG_FILE: &str = "/etc/wharf/daemon.json";
 
 /// The engine that runs containers.
 #[derive(Debug, Parser)]
 #[command(name = "wharf daemon", version, about)]
-struct Flags {
+pub(super) struct Flags {
     /// Where to listen: unix://PATH, tcp://ADDRESS:PORT or fd://
     #[arg(short = 'H', long = "host")]
-    hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
     /// Folder of durable state
     #[arg(long, default_value = "/var/lib/wharf")]
-    data_root: PathBuf,
+    pub(super) data_root: PathBuf,
     /// Folder of state that a reboot may lose
     #[arg(long, default_value = "/run/wharf")]
-    exec_root: PathBuf,
+    pub(super) exec_root: PathBuf,
     /// File that names the running daemon
     #[arg(short, long)]
-    pidfile: Option<PathBuf>,
+    pub(super) pidfile: Option<PathBuf>,
     /// Configuration file
     #[arg(long, default_value = DEFAULT_CONFIG_FILE)]
     config_file: PathBuf,
     /// Name of the default bridge; "none" for no default network
     #[arg(short, long, default_value = "")]
-    bridge: String,
+    pub(super) bridge: String,
     /// Address of the default bridge in CIDR form
     #[arg(long)]
-    bip: Option<String>,
+    pub(super) bip: Option<String>,
     /// Cgroup to put containers under
     #[arg(long, default_value = "wharf")]
-    cgroup_parent: String,
+    pub(super) cgroup_parent: String,
     /// Run a reaper as first process in every container
     #[arg(long)]
-    init: bool,
+    pub(super) init: bool,
     /// Registry to speak to without TLS; may repeat
     #[arg(long = "insecure-registry")]
-    insecure_registries: Vec<String>,
+    pub(super) insecure_registries: Vec<String>,
     /// Mirror of the default registry; may repeat
     #[arg(long = "registry-mirror")]
-    registry_mirrors: Vec<String>,
+    pub(super) registry_mirrors: Vec<String>,
     /// Label of this engine, key=value; may repeat
     #[arg(long = "label")]
-    labels: Vec<String>,
+    pub(super) labels: Vec<String>,
+    /// Mirrors of other registries by host; only in the configuration file
+    #[arg(skip)]
+    pub(super) host_mirrors: BTreeMap<String, Vec<String>>,
+    /// Name server of containers; may repeat
+    #[arg(long)]
+    pub(super) dns: Vec<String>,
+    /// Search domain of containers; may repeat
+    #[arg(long)]
+    pub(super) dns_search: Vec<String>,
+    /// Resolver option of containers; may repeat
+    #[arg(long = "dns-opt", id = "dns_opts")]
+    pub(super) dns_options: Vec<String>,
+    /// Layers of a pull that are downloaded at once
+    #[arg(long, default_value_t = 3)]
+    pub(super) max_concurrent_downloads: u32,
+    /// Layers of a push that are uploaded at once
+    #[arg(long, default_value_t = 5)]
+    pub(super) max_concurrent_uploads: u32,
+    /// How often a broken transfer is taken up again
+    #[arg(long, default_value_t = 5)]
+    pub(super) max_download_attempts: u32,
+    /// Proxy for plain HTTP
+    #[arg(long, default_value = "")]
+    pub(super) http_proxy: String,
+    /// Proxy for HTTPS
+    #[arg(long, default_value = "")]
+    pub(super) https_proxy: String,
+    /// Hosts, domains and networks that are reached without a proxy, separated by commas
+    #[arg(long, default_value = "")]
+    pub(super) no_proxy: String,
     /// Log more
     #[arg(short = 'D', long)]
-    debug: bool,
+    pub(super) debug: bool,
     /// trace, debug, info, warn or error
     #[arg(short, long, default_value = "info")]
-    log_level: String,
+    pub(super) log_level: String,
     /// Check the configuration and end
     #[arg(long)]
     validate: bool,
@@ -99,11 +126,15 @@ impl Settings {
             Err(error) => bail!("{}", error.render().to_string().trim_end().trim_start_matches("error: ")),
         };
         let mut flags = Flags::from_arg_matches(&matches)?;
-        let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
-        let file = read_file(&flags.config_file, given("config_file"))?;
-        apply_file(&mut flags, file, &given).with_context(|| {
-            format!("unable to configure the daemon with file {}", flags.config_file.display())
-        })?;
+        // Some keys of the file are no flags.
+        let given = |name: &str| {
+            matches.ids().any(|id| id == name) && matches.value_source(name) == Some(ValueSource::CommandLine)
+        };
+        let path = flags.config_file.clone();
+        file::read(&path, given("config_file"))
+            .and_then(|file| file::apply(&mut flags, file, &given))
+            .with_context(|| format!("unable to configure the Docker daemon with file {}", path.display()))?;
+        check(&flags)?;
         if flags.validate {
             return Ok(Parsed::Print("configuration OK\n".to_owned()));
         }
@@ -130,6 +161,14 @@ impl Flags {
                 init: self.init,
                 insecure_registries: self.insecure_registries,
                 registry_mirrors: self.registry_mirrors,
+                host_mirrors: self.host_mirrors,
+                proxies: Proxies { http: self.http_proxy, https: self.https_proxy, none: self.no_proxy },
+                max_downloads: self.max_concurrent_downloads as usize,
+                max_uploads: self.max_concurrent_uploads as usize,
+                max_attempts: self.max_download_attempts,
+                dns: self.dns,
+                dns_search: self.dns_search,
+                dns_options: self.dns_options,
                 labels: self.labels,
                 debug: self.debug,
             },
@@ -137,121 +176,41 @@ impl Flags {
     }
 }
 
-/// The configuration file; a missing one is empty unless it was named on the command line.
-fn read_file(path: &Path, named: bool) -> Result<Map<String, Value>> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return Ok(Map::new()),
-        Err(error) => {
-            return Err(error)
-                .with_context(|| format!("unable to read the configuration file {}", path.display()));
-        }
-    };
-    if text.trim().is_empty() {
-        return Ok(Map::new());
-    }
-    let value: Value = serde_json::from_str(&text).with_context(|| {
-        format!("unable to configure the daemon with file {}: invalid JSON", path.display())
-    })?;
-    match value {
-        Value::Object(map) => Ok(map),
-        _ => bail!("unable to configure the daemon with file {}: not a JSON object", path.display()),
-    }
-}
-
-/// Fills the flags that were not given from the file.
-fn apply_file(flags: &mut Flags, file: Map<String, Value>, given: &dyn Fn(&str) -> bool) -> Result<()> {
-    let (mut unknown, mut twice) = (Vec::new(), Vec::new());
-    for (key, value) in file {
-        let mut check = |flag: &str| {
-            if given(flag) {
-                twice.push(key.clone());
-            }
+/// Refuses what could only fail later, at the first pull.
+fn check(flags: &Flags) -> Result<()> {
+    for mirror in flags.registry_mirrors.iter().chain(flags.host_mirrors.values().flatten()) {
+        let Some((scheme, rest)) = mirror.split_once("://") else {
+            bail!(
+                "invalid mirror: no scheme specified for {mirror:?}: must use either 'https://' or 'http://'"
+            );
         };
-        match key.as_str() {
-            "hosts" => {
-                check("hosts");
-                flags.hosts = list(&key, value)?;
-            }
-            "data-root" => {
-                check("data_root");
-                flags.data_root = text(&key, value)?.into();
-            }
-            "exec-root" => {
-                check("exec_root");
-                flags.exec_root = text(&key, value)?.into();
-            }
-            "pidfile" => {
-                check("pidfile");
-                flags.pidfile = Some(text(&key, value)?.into());
-            }
-            "bridge" => {
-                check("bridge");
-                flags.bridge = text(&key, value)?;
-            }
-            "bip" => {
-                check("bip");
-                flags.bip = Some(text(&key, value)?);
-            }
-            "cgroup-parent" => {
-                check("cgroup_parent");
-                flags.cgroup_parent = text(&key, value)?;
-            }
-            "init" => {
-                check("init");
-                flags.init = switch(&key, value)?;
-            }
-            "debug" => {
-                check("debug");
-                flags.debug = switch(&key, value)?;
-            }
-            "log-level" => {
-                check("log_level");
-                flags.log_level = text(&key, value)?;
-            }
-            // Lists of registries and labels add up, as they do with dockerd.
-            "insecure-registries" => flags.insecure_registries.extend(list(&key, value)?),
-            "registry-mirrors" => flags.registry_mirrors.extend(list(&key, value)?),
-            "labels" => flags.labels.extend(list(&key, value)?),
-            _ => unknown.push(key),
+        if !matches!(scheme, "http" | "https") {
+            bail!(
+                "invalid mirror: unsupported scheme {scheme:?} in {mirror:?}: must use either 'https://' or 'http://'"
+            );
+        }
+        if rest.is_empty() || rest.contains(['?', '#', '@', ' ']) {
+            bail!("invalid mirror: {mirror:?} is not a valid URI");
         }
     }
-    if !unknown.is_empty() {
-        bail!("the following directives don't match any configuration option: {}", unknown.join(", "));
+    for label in &flags.labels {
+        if label.split_once('=').is_none_or(|(key, _)| key.is_empty()) {
+            bail!("bad attribute format: {label}");
+        }
     }
-    if !twice.is_empty() {
-        bail!(
-            "the following directives are specified both as a flag and in the configuration file: {}",
-            twice.join(", ")
-        );
+    for server in &flags.dns {
+        if server.parse::<std::net::IpAddr>().is_err() {
+            bail!("{server} is not an ip address");
+        }
     }
     Ok(())
-}
-
-fn text(key: &str, value: Value) -> Result<String> {
-    match value {
-        Value::String(text) => Ok(text),
-        other => bail!("{key}: expected a string, found {other}"),
-    }
-}
-
-fn switch(key: &str, value: Value) -> Result<bool> {
-    match value {
-        Value::Bool(on) => Ok(on),
-        other => bail!("{key}: expected true or false, found {other}"),
-    }
-}
-
-fn list(key: &str, value: Value) -> Result<Vec<String>> {
-    match value {
-        Value::Array(items) => items.into_iter().map(|item| text(key, item)).collect(),
-        other => bail!("{key}: expected a list of strings, found {other}"),
-    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     fn parse(args: &[&str], file: &str) -> Result<Settings> {
@@ -277,11 +236,33 @@ mod tests {
     }
 
     #[test]
+    fn registries_and_names() {
+        let file = r#"{
+            "registry-mirrors-by-host": {"ghcr.io": ["https://m"]}, "max-concurrent-uploads": 2,
+            "proxies": {"https-proxy": "http://p:1", "no-proxy": "a,b"}, "dns": ["1.1.1.1"], "dns-opts": ["ndots:1"],
+            "storage-driver": "overlay2", "live-restore": true
+        }"#;
+        let engine = parse(&[], file).unwrap().engine;
+        assert_eq!(engine.host_mirrors["ghcr.io"], ["https://m"]);
+        assert_eq!((engine.max_uploads, engine.max_downloads), (2, 3));
+        assert_eq!((engine.proxies.https.as_str(), engine.proxies.none.as_str()), ("http://p:1", "a,b"));
+        assert_eq!(
+            (engine.dns, engine.dns_options),
+            (vec!["1.1.1.1".to_owned()], vec!["ndots:1".to_owned()])
+        );
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let message = |args: &[&str], file: &str| format!("{:#}", parse(args, file).unwrap_err());
         assert!(message(&[], r#"{"nosuch": 1}"#).ends_with("don't match any configuration option: nosuch"));
         assert!(message(&[], r#"{"debug": 1}"#).ends_with("debug: expected true or false, found 1"));
         assert!(message(&[], "{").contains("invalid JSON"));
+        assert!(message(&[], r#"{"userns-remap": "a"}"#).ends_with("userns-remap: not supported"));
+        assert!(message(&[], r#"{"log-driver": "gelf"}"#).ends_with("only json-file is"));
+        assert!(message(&[], r#"{"registry-mirrors": ["ftp://a"]}"#).contains("unsupported scheme \"ftp\""));
+        assert!(message(&[], r#"{"labels": ["a"]}"#).contains("bad attribute format: a"));
+        assert!(message(&[], r#"{"dns": ["a"]}"#).contains("a is not an ip address"));
         assert!(
             message(&["--bridge", "a"], r#"{"bridge": "b"}"#).ends_with("in the configuration file: bridge")
         );

@@ -42,7 +42,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         print::line(&format!("Using default tag: {}", reference.tag().unwrap_or_default()));
     }
     // The engine insists on the header, also where there are no credentials.
-    let auth = match registry_auth::header(&cli.config(), reference.domain()) {
+    let auth = match registry_auth::header(&cli.config(), reference.domain())? {
         none if none.is_empty() => registry_auth::encode(&Default::default()),
         some => some,
     };

@@ -25,15 +25,20 @@ pub(crate) const COMMAND: Command = Command::new("login", "[OPTIONS] [SERVER]", 
     .flags(FLAGS)
     .run(run);
 
+const HUB_GREETING: &str = "Log in with your Docker ID or email address to push and pull images from Docker Hub. If you \
+     don't have a Docker ID, head over to https://hub.docker.com/ to create one.\nYou can log in with your password or a \
+     Personal Access Token (PAT). Using a limited-scope PAT grants better security and is required for organizations using \
+     SSO. Learn more at https://docs.docker.com/go/access-tokens/\n";
+
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (mut user, mut password) = (m.str("username").to_owned(), m.str("password").to_owned());
     if !password.is_empty() {
-        print::warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
         if m.bool("password-stdin") {
             return Err(Error::message(
                 "conflicting options: cannot specify both --password and --password-stdin",
             ));
         }
+        print::warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
     }
     if m.bool("password-stdin") {
         if user.is_empty() {
@@ -43,23 +48,36 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         password = password.trim_end_matches(['\r', '\n']).to_owned();
     }
     let server = registry_auth::server(m.arg(0)).to_owned();
-    if user.is_empty() || password.is_empty() {
-        let known = registry_auth::find(&cli.config(), &server);
-        let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
-        match known {
-            Some(known) if user.is_empty() && !known.username.is_empty() => {
-                print::line("Authenticating with existing credentials... ");
-                (user, password) = (known.username, known.password);
+    if user.is_empty() && password.is_empty() {
+        // A helper that fails knows nothing, as for Docker.
+        let known = registry_auth::find(&cli.config(), &server).ok().flatten();
+        if let Some(known) = known.filter(|known| !known.username.is_empty() && !known.password.is_empty()) {
+            print::warn(&format!(
+                "Authenticating with existing credentials... [Username: {}]",
+                known.username
+            ));
+            print::note("To login with a different account, run 'docker logout' followed by 'docker login'");
+            print::err("\n\n");
+            match attempt(cli, known) {
+                Ok(()) => return Ok(()),
+                Err(error) => print::warn(&format!("Login did not succeed, error: {error}")),
             }
-            _ if !terminal => {
-                return Err(Error::message(
-                    "Error: Cannot perform an interactive login from a non TTY device",
-                ));
-            }
-            _ => (user, password) = ask(user)?,
         }
     }
-    let auth = AuthConfig { username: user, password, serveraddress: server, ..AuthConfig::default() };
+    if user.is_empty() || password.is_empty() {
+        if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+            return Err(Error::message("Error: Cannot perform an interactive login from a non TTY device"));
+        }
+        if server == registry_auth::HUB {
+            print::line(HUB_GREETING);
+        }
+        (user, password) = ask(user)?;
+    }
+    attempt(cli, AuthConfig { username: user, password, serveraddress: server, ..AuthConfig::default() })
+}
+
+/// Logs in and remembers the credentials.
+fn attempt(cli: &Cli, auth: AuthConfig) -> Result<()> {
     let client = cli.client()?;
     let answer = cli.block_on(async { Ok(client.auth(&auth).await?) })?;
     let auth = match answer.identity_token.as_str() {

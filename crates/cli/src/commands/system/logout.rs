@@ -15,5 +15,9 @@ pub(crate) const COMMAND: Command = Command::new("logout", "[SERVER]", "Log out 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let server = registry_auth::server(m.arg(0));
     print::line(&format!("Removing login credentials for {server}"));
-    registry_auth::erase(cli.config_dir(), server)
+    if let Err(error) = registry_auth::erase(cli.config_dir(), server) {
+        // compat: the command succeeds all the same.
+        print::warn(&format!("WARNING: could not erase credentials:\n{server}: {error}"));
+    }
+    Ok(())
 }
