@@ -347,6 +347,28 @@ document! {
 }
 
 document! {
+    /// The answer of `POST /wharf/check`, a call of this engine's own.
+    #[serde(rename_all = "PascalCase")]
+    pub struct CheckReport {
+        /// Where records and files do not agree.
+        pub problems: Vec<CheckProblem>,
+    }
+}
+
+document! {
+    /// Something that is not as it should be.
+    #[serde(rename_all = "PascalCase")]
+    pub struct CheckProblem {
+        /// What it is about.
+        pub subject: String,
+        /// What is wrong with it.
+        pub what: String,
+        /// It has been put right.
+        pub mended: bool,
+    }
+}
+
+document! {
     /// The answer of `GET /system/df`.
     #[serde(rename_all = "PascalCase")]
     pub struct DiskUsage {

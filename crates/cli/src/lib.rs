@@ -21,6 +21,7 @@ mod inspect;
 mod matches;
 mod output;
 mod parse;
+mod platform;
 mod print;
 mod progress;
 mod prompt;

@@ -56,23 +56,23 @@ impl Client {
         .await
     }
 
-    /// Everything about an image.
+    /// Everything about an image. `platform`, a document or empty, is the one it must be for.
     ///
     /// # Errors
     /// [`crate::Error::Response`] with status 404.
-    pub async fn image_inspect<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        self.get_json(image(name, "/json")).await
+    pub async fn image_inspect<T: DeserializeOwned>(&self, name: &str, platform: &str) -> Result<T> {
+        self.get_json(image(name, "/json").option("platform", Some(platform))).await
     }
 
-    /// The steps an image was made in.
+    /// The steps an image was made in. `platform`, a document or empty, is the one it must be for.
     ///
     /// # Errors
     /// [`crate::Error::Response`] with status 404.
-    pub async fn image_history<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        self.get_json(image(name, "/history")).await
+    pub async fn image_history<T: DeserializeOwned>(&self, name: &str, platform: &str) -> Result<T> {
+        self.get_json(image(name, "/history").option("platform", Some(platform))).await
     }
 
-    /// Removes a name of an image, and the image with its last name.
+    /// Removes a name of an image, and the image with its last name. `platforms`, documents, are those it must be for.
     ///
     /// # Errors
     /// [`crate::Error::Response`] with status 404, or 409 if it is in use.
@@ -81,8 +81,11 @@ impl Client {
         name: &str,
         force: bool,
         keep_parents: bool,
+        platforms: &[String],
     ) -> Result<T> {
-        self.delete_json(image(name, "").flag("force", force).flag("noprune", keep_parents)).await
+        let query = image(name, "").flag("force", force).flag("noprune", keep_parents);
+        self.delete_json(platforms.iter().fold(query, |query, platform| query.with("platforms", platform)))
+            .await
     }
 
     /// Gives an image another name.
@@ -150,18 +153,24 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::image_pull`].
-    pub async fn image_load(&self, quiet: bool, archive: Upload) -> Result<JsonLines<Progress>> {
+    pub async fn image_load(
+        &self,
+        quiet: bool,
+        platform: &str,
+        archive: Upload,
+    ) -> Result<JsonLines<Progress>> {
         let query = Query::new("/images/load").with("quiet", if quiet { "1" } else { "0" });
+        let query = query.option("platform", Some(platform));
         Ok(JsonLines::new(self.upload(Method::POST, query, archive).await?))
     }
 
-    /// Images as an archive.
+    /// Images as an archive. `platform`, a document or empty, is the one they must be for.
     ///
     /// # Errors
     /// [`crate::Error::Response`] with status 404.
-    pub async fn image_save(&self, names: &[String]) -> Result<ByteStream> {
+    pub async fn image_save(&self, names: &[String], platform: &str) -> Result<ByteStream> {
         let query = names.iter().fold(Query::new("/images/get"), |query, name| query.with("names", name));
-        self.stream(Method::GET, query, &[]).await
+        self.stream(Method::GET, query.option("platform", Some(platform)), &[]).await
     }
 
     /// Removes images nobody uses.

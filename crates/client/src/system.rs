@@ -62,6 +62,15 @@ impl Client {
         self.get_json(Query::new("/system/df")).await
     }
 
+    /// Has the engine compare its records with its files, and mend what it can if `repair` is set. Only this engine has
+    /// that call.
+    ///
+    /// # Errors
+    /// [`crate::Error::Response`] with status 404 from other engines.
+    pub async fn system_check<T: DeserializeOwned>(&self, repair: bool) -> Result<T> {
+        self.post_for(Query::new("/wharf/check").flag("repair", repair)).await
+    }
+
     /// Has the engine try credentials at their registry.
     ///
     /// # Errors

@@ -142,6 +142,19 @@ impl Db {
         (result, hooks)
     }
 
+    /// Gives disk space back that rows and log no longer need, if that is worth the trouble. Writers wait for as long as
+    /// copying the rows that are left takes; meant for a background thread after a removal.
+    pub fn compact(&self) -> Result<()> {
+        let failed = |source| Error::sqlite(&self.0.path, source);
+        {
+            // With the log moved, and synced, beforehand, what follows under the lock is short.
+            let Ok(_guard) = self.0.checkpointing.try_lock() else { return Ok(()) };
+            open::checkpoint(&self.0.path).map_err(failed)?;
+        }
+        let conn = lock(&self.0.writer);
+        open::compact(&conn, &self.0.path).map_err(failed)
+    }
+
     /// Counts a commit and now and then has a throw-away thread move the log into the file.
     fn committed(&self) {
         if !(self.0.commits.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(CHECKPOINT_EVERY) {

@@ -87,6 +87,27 @@ pub(crate) fn checkpoint(path: &Path) -> rusqlite::Result<()> {
     conn.execute_batch("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-64; PRAGMA wal_checkpoint(PASSIVE);")
 }
 
+/// Sizes in bytes from which shrinking the file and the log pays.
+const SPARE: i64 = 256 << 10;
+const LOG: u64 = 512 << 10;
+
+/// Shrinks the file if much of it is unused, and the log to nothing if it is long. A reader at work keeps the log as it
+/// is; it is not waited for.
+pub(crate) fn compact(conn: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let number = |pragma: &str| conn.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let spare = number("PRAGMA freelist_count")? * number("PRAGMA page_size")?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if spare < SPARE && std::fs::metadata(log).map_or(0, |log| log.len()) < LOG {
+        return Ok(());
+    }
+    conn.execute_batch("PRAGMA busy_timeout=0")?;
+    let vacuumed = if spare < SPARE { Ok(()) } else { conn.execute_batch("VACUUM") };
+    let truncated = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    conn.execute_batch("PRAGMA busy_timeout=10000")?;
+    vacuumed.and(truncated)
+}
+
 fn tune(conn: &Connection) -> rusqlite::Result<()> {
     // Checkpoints sync, so they are not left to whichever commit is the thousandth: see `Db::committed`.
     conn.execute_batch(

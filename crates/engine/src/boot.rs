@@ -19,6 +19,7 @@ use crate::{
     container::{Entry, Index, Status},
     events::Events,
     exec::Execs,
+    housekeeping::Housekeeper,
     ids,
     image::Images,
     tables,
@@ -46,7 +47,8 @@ impl Engine {
         let store = Arc::new(Store::open(&paths.data_root, db.clone())?);
         let net = Arc::new(Net::open(net_config(&config)?, db.clone())?);
         let events = Arc::new(Events::default());
-        let images = Images::new(store.clone(), db.clone(), events.clone(), &config)?;
+        let housekeeper = Housekeeper::new(store.clone(), db.clone());
+        let images = Images::new(store.clone(), db.clone(), events.clone(), housekeeper.clone(), &config)?;
         let engine = Arc::new(Engine {
             id: engine_id(&paths.data_root)?,
             started: Timestamp::now(),
@@ -61,7 +63,7 @@ impl Engine {
             execs: Execs::default(),
             runtime: tokio::runtime::Handle::current(),
             volumes: Mutex::default(),
-            trash: Arc::default(),
+            housekeeper,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             live: RwLock::new(config.clone()),
             config,
@@ -163,7 +165,7 @@ impl Engine {
         }
         self.net.sweep(&self.running_endpoints())?;
         self.store.sweep(&ids.iter().map(|id| (*id).to_owned()).collect())?;
-        self.empty_trash_soon();
+        self.housekeeper.soon();
         Ok(())
     }
 

@@ -9,19 +9,20 @@
 //! A verb runs to completion on a blocking thread whatever its client does. Waiting and streaming is asynchronous.
 
 mod boot;
+mod check;
 mod config;
 pub mod container;
 mod disk;
 mod error;
 pub mod events;
 mod exec;
+mod housekeeping;
 mod ids;
 pub mod image;
 pub mod network;
 mod signal;
 pub mod system;
 mod tables;
-mod trash;
 mod undo;
 pub mod volume;
 
@@ -36,6 +37,8 @@ use wharf_monitor::Launcher;
 use wharf_net::Net;
 use wharf_store::Store;
 
+pub use wharf_store::Problem;
+
 pub use self::{
     config::{EngineConfig, Paths, Proxies},
     error::{Error, Result},
@@ -46,8 +49,8 @@ use self::{
     container::{Container, Entry, Index},
     events::Events,
     exec::Execs,
+    housekeeping::Housekeeper,
     image::Images,
-    trash::Trash,
 };
 
 /// The engine: owner of all durable state and of every container's life.
@@ -76,7 +79,7 @@ pub struct Engine {
     execs: Execs,
     runtime: tokio::runtime::Handle,
     volumes: Mutex<()>,
-    trash: Arc<Trash>,
+    housekeeper: Housekeeper,
     cpus: usize,
 }
 
@@ -95,11 +98,6 @@ impl Engine {
         change(&mut container);
         self.db.write(|tx| tables::CONTAINERS.put(tx, &container.id, &container))?;
         Ok(entry.publish(container))
-    }
-
-    /// Deletes what verbs have moved to the trash, in the background.
-    fn empty_trash_soon(&self) {
-        self.trash.empty_soon(&self.runtime, &self.store);
     }
 
     /// Moves a folder into the trash, from where it is deleted in the background. One that is not there is fine.

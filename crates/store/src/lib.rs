@@ -7,12 +7,14 @@
 //! - [`pack`], [`unpack`]: parts of a mounted root as a tar, both ways
 //! - [`gzip`]: how layers are compressed for others
 //! - [`Loaded`]: images that came in an archive
+//! - [`Problem`]: where rows and files do not agree
 //!
 //! Rows are the truth and change in the caller's transaction; files follow. A folder appears under its final name by one
 //! rename, after everything in it was verified, and leaves it by one rename into `trash/`. What no row names is swept at
 //! the next start.
 
 mod archive;
+mod check;
 mod error;
 mod gzip;
 mod image;
@@ -27,6 +29,7 @@ mod walk;
 mod xattr;
 
 pub use archive::{LoadProgress, Loaded};
+pub use check::Problem;
 pub use error::{Error, Result};
 pub use gzip::gzip;
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};

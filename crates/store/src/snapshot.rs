@@ -39,6 +39,13 @@ pub(crate) struct SnapshotRecord {
     chains: Vec<Digest>,
 }
 
+impl SnapshotRecord {
+    /// Chain ids of the image's layers, bottom first.
+    pub(crate) fn chains(&self) -> &[Digest] {
+        &self.chains
+    }
+}
+
 /// The file systems of containers, by container id.
 #[derive(Clone, Copy)]
 pub struct Snapshots<'a>(pub(crate) &'a Store);

@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Removes a layer although it is in use: only so can it be fetched again.
-    fn remove_damaged(&self, chain: &Digest) -> Result<Vec<Digest>> {
+    pub(crate) fn remove_damaged(&self, chain: &Digest) -> Result<Vec<Digest>> {
         let removed = self.0.db.write(|tx| {
             let mut removed = Vec::new();
             for image in IMAGES.find_keys(tx, &image::BY_LAYER, chain.as_str())? {

@@ -26,7 +26,7 @@ impl Kind {
     pub(crate) async fn fetch(self, client: &Client, name: &str, size: bool) -> Result<Json> {
         Ok(match self {
             Self::Container => client.container_inspect(name, size).await?,
-            Self::Image => client.image_inspect(name).await?,
+            Self::Image => client.image_inspect(name, "").await?,
             Self::Network => client.network_inspect(name, false).await?,
             Self::Volume => client.volume_inspect(name).await?,
         })
@@ -105,12 +105,25 @@ fn indented(documents: &[Json]) -> String {
 /// # Errors
 /// What was not found, or a malformed template.
 pub(crate) fn run(cli: &crate::Cli, kind: Kind, names: &[String], format: &str, size: bool) -> Result<()> {
+    run_with(cli, names, format, async |client, name| kind.fetch(client, name, size).await)
+}
+
+/// Inspects what `fetch` finds by each of the names.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_with(
+    cli: &crate::Cli,
+    names: &[String],
+    format: &str,
+    fetch: impl AsyncFn(&Client, &str) -> Result<Json>,
+) -> Result<()> {
     let output = Output::new(format)?;
     let client = cli.client()?;
     let found = cli.block_on(async {
         let mut found = Vec::new();
         for name in names {
-            found.push(kind.fetch(&client, name, size).await);
+            found.push(fetch(&client, name).await);
         }
         Ok(found)
     })?;

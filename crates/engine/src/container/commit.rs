@@ -85,7 +85,7 @@ impl Engine {
         let snapshot = self.snapshot(container)?;
         let lease = self.store.lease();
         let layer = self.store.commit_layer(snapshot.upper(), snapshot.chains.last(), &lease)?;
-        self.empty_trash_soon();
+        self.housekeeper.soon();
         self.images.put_committed(
             &parent,
             Committed {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use wharf_api::container::{CreateRequest, CreateResponse, MountPoint};
+use wharf_api::container::{CreateRequest, CreateResponse, HostConfig, MountPoint};
 use wharf_db::Tx;
 use wharf_oci::Platform;
 use wharf_store::ImageRecord;
@@ -11,7 +11,7 @@ use wharf_store::ImageRecord;
 use super::{
     Container, Entry, State,
     merge::{default_host_config, merge_image},
-    mounts::{WantedMount, wanted_mounts},
+    mounts::{WantedMount, parse_volumes_from, wanted_mounts},
     validate::{Host, validate, validate_name},
 };
 use crate::{
@@ -49,7 +49,9 @@ impl Engine {
         let mut config = merge_image(config, image.run_config())?;
         validate(&config, &host, Host { cpus: self.cpus })?;
         self.validate_references(&host)?;
-        let wanted = wanted_mounts(&config, &host)?;
+        let mut inherited = self.inherited_mounts(&host)?;
+        let wanted = wanted_mounts(&config, &host, &inherited)?;
+        inherited.retain(|point| !wanted.iter().any(|mount| mount.destination == point.destination));
         let networks = wanted_endpoints(&host, networking_config.unwrap_or_default());
         self.check_endpoints(&networks)?;
         let id = ids::new_id();
@@ -64,7 +66,7 @@ impl Engine {
             name: options.name.trim_start_matches('/').to_owned(),
             created: Timestamp::now(),
             image: image.id().to_string(),
-            mounts: Vec::new(),
+            mounts: inherited,
             networks,
             state: State::default(),
             config,
@@ -111,7 +113,8 @@ impl Engine {
             }
         });
         if !wanted.is_empty() {
-            container.mounts = self.make_mounts(&container, wanted)?;
+            let made = self.make_mounts(&container, wanted)?;
+            container.mounts.extend(made);
             self.db.write(|tx| tables::CONTAINERS.put(tx, &container.id, &container))?;
         }
         undo.disarm();
@@ -149,7 +152,7 @@ impl Engine {
     }
 
     /// The host name of a container that was given none: its short id, or the host's own with the host's network.
-    fn default_hostname(&self, host: &wharf_api::container::HostConfig, id: &str) -> String {
+    fn default_hostname(&self, host: &HostConfig, id: &str) -> String {
         if host.network_mode == "host" {
             return rustix::system::uname().nodename().to_string_lossy().into_owned();
         }
@@ -164,7 +167,7 @@ impl Engine {
     }
 
     /// Checks the containers that modes refer to.
-    fn validate_references(&self, host: &wharf_api::container::HostConfig) -> Result<()> {
+    fn validate_references(&self, host: &HostConfig) -> Result<()> {
         for mode in [&host.ipc_mode, &host.pid_mode] {
             if let Some(name) = mode.strip_prefix("container:") {
                 self.containers
@@ -181,6 +184,22 @@ impl Engine {
             })?;
         }
         Ok(())
+    }
+
+    /// The mounts of the containers that `--volumes-from` names; of two at one place the last counts.
+    fn inherited_mounts(&self, host: &HostConfig) -> Result<Vec<MountPoint>> {
+        let mut points: Vec<MountPoint> = Vec::new();
+        for text in host.volumes_from.iter().flatten() {
+            let (name, writable) = parse_volumes_from(text)?;
+            // Not a 404: clients would go and pull the image.
+            let other = self.containers.find(name);
+            let other = other.map_err(|error| error.with_kind(wharf_api::ErrorKind::InvalidParameter))?.get();
+            for point in &other.mounts {
+                points.retain(|known| known.destination != point.destination);
+                points.push(MountPoint { rw: point.rw && writable, mode: String::new(), ..point.clone() });
+            }
+        }
+        Ok(points)
     }
 
     /// Makes volumes and missing bind sources; volumes that are new get the image's content.

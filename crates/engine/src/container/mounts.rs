@@ -29,11 +29,16 @@ pub(crate) struct WantedMount {
     pub(crate) subpath: String,
 }
 
-/// Collects the mounts of `-v`, `--mount` and the image's volumes, one per destination.
+/// Collects the mounts of `-v`, `--mount` and the image's volumes, one per destination. `inherited` are those of other
+/// containers, which take the place of the image's volumes.
 ///
 /// # Errors
 /// A specification that Docker refuses, in its words.
-pub(crate) fn wanted_mounts(config: &Config, host: &HostConfig) -> Result<Vec<WantedMount>> {
+pub(crate) fn wanted_mounts(
+    config: &Config,
+    host: &HostConfig,
+    inherited: &[MountPoint],
+) -> Result<Vec<WantedMount>> {
     let mut wanted: Vec<WantedMount> = Vec::new();
     for bind in host.binds.iter().flatten() {
         let mount = parse_bind(bind)?;
@@ -61,8 +66,9 @@ pub(crate) fn wanted_mounts(config: &Config, host: &HostConfig) -> Result<Vec<Wa
     }
     for (destination, _) in config.volumes.iter().flatten() {
         let destination = clean(destination);
-        let tmpfs = host.tmpfs.iter().any(|(path, _)| clean(path) == destination);
-        if !tmpfs && !wanted.iter().any(|other| other.destination == destination) {
+        let taken = host.tmpfs.iter().any(|(path, _)| clean(path) == destination)
+            || inherited.iter().any(|point| point.destination == destination);
+        if !taken && !wanted.iter().any(|other| other.destination == destination) {
             wanted.push(volume("", &destination));
         }
     }
@@ -96,6 +102,21 @@ pub(crate) fn clean(path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
+}
+
+/// Parses one `--volumes-from` value, `CONTAINER[:MODE]`; returns the container and whether its mounts can be written.
+pub(crate) fn parse_volumes_from(text: &str) -> Result<(&str, bool)> {
+    let (container, mode) = text.split_once(':').unwrap_or((text, "rw"));
+    if container.is_empty() {
+        return Err(Error::invalid(format!("invalid volumes-from specification: '{text}'")));
+    }
+    // Neither propagation nor copying can be chosen here.
+    let words: Vec<&str> = mode.split(',').collect();
+    let access = words.iter().filter(|word| matches!(**word, "ro" | "rw")).count();
+    if access > 1 || !words.iter().all(|word| matches!(*word, "ro" | "rw" | "z" | "Z")) {
+        return Err(Error::invalid(format!("invalid mode: {mode}")));
+    }
+    Ok((container, !words.contains(&"ro")))
 }
 
 /// Parses one `-v` value: `/host:/inside[:modes]`, `name:/inside[:modes]` or `/inside`.
@@ -262,6 +283,20 @@ mod tests {
         let mount = parse_bind("data:/x:nocopy").unwrap();
         assert_eq!((mount.kind.as_str(), mount.source.as_str(), mount.no_copy), ("volume", "data", true));
         assert_eq!(parse_bind("/x").unwrap().source, "");
+    }
+
+    #[test]
+    fn volumes_from() {
+        assert_eq!(parse_volumes_from("c").unwrap(), ("c", true));
+        assert_eq!(parse_volumes_from("c:ro,z").unwrap(), ("c", false));
+        assert_eq!(parse_volumes_from("c:bad").unwrap_err().to_string(), "invalid mode: bad");
+        assert_eq!(parse_volumes_from("c:rslave").unwrap_err().to_string(), "invalid mode: rslave");
+        assert!(parse_volumes_from(":ro").is_err());
+        let inherited = MountPoint { destination: "/data".to_owned(), ..MountPoint::default() };
+        let volumes = [("/data/".to_owned(), wharf_api::Empty), ("/own".to_owned(), wharf_api::Empty)];
+        let config = Config { volumes: Some(volumes.into_iter().collect()), ..Config::default() };
+        let wanted = wanted_mounts(&config, &HostConfig::default(), &[inherited]).unwrap();
+        assert_eq!(wanted.iter().map(|mount| mount.destination.as_str()).collect::<Vec<_>>(), ["/own"]);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Engine {
         if options.volumes {
             self.remove_anonymous_volumes(&container);
         }
-        self.empty_trash_soon();
+        self.housekeeper.soon();
         self.events.publish("container", "destroy", &container.id, container.event_attributes());
         let mut gone = (*container).clone();
         gone.state.removed = true;

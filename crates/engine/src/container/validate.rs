@@ -261,9 +261,6 @@ fn refuse_unsupported(host: &HostConfig) -> Result<()> {
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
         ));
     }
-    if host.volumes_from.as_ref().is_some_and(|from| !from.is_empty()) {
-        return Err(Error::not_implemented("--volumes-from is not supported yet"));
-    }
     if let Some(request) = host.resources.device_requests.iter().flatten().next() {
         let capabilities: Vec<_> =
             request.capabilities.iter().flatten().map(|set| format!("[{}]", set.join(" "))).collect();

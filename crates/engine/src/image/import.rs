@@ -90,6 +90,7 @@ impl Images {
             }
             Ok::<_, Error>(record)
         })?;
+        self.housekeeper.soon();
         if let Some(reference) = &request.reference {
             self.publish("tag", record.id.as_str(), &reference.familiar(), Some(&record.labels));
         }

@@ -35,6 +35,7 @@ impl Images {
                 progress(bar::line(id, "Loading layer", at.current, at.total));
             }
         })?;
+        self.housekeeper.soon();
         for line in lines(&loaded) {
             progress(Progress::stream(line));
         }

@@ -62,6 +62,7 @@ pub use wharf_registry::Credentials;
 
 use self::claims::Claims;
 use crate::events::Events;
+use crate::housekeeping::Housekeeper;
 use crate::{EngineConfig, Error, Result};
 
 /// The images of an engine.
@@ -70,6 +71,7 @@ pub struct Images {
     store: Arc<Store>,
     db: Db,
     events: Arc<Events>,
+    housekeeper: Housekeeper,
     registry: RwLock<Client>,
     parallel: RwLock<Parallel>,
     claims: Claims,
@@ -108,7 +110,13 @@ impl Found {
 
 impl Images {
     /// The images in `store`, with the engine's registry settings.
-    pub fn new(store: Arc<Store>, db: Db, events: Arc<Events>, config: &EngineConfig) -> Result<Self> {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        db: Db,
+        events: Arc<Events>,
+        housekeeper: Housekeeper,
+        config: &EngineConfig,
+    ) -> Result<Self> {
         let registry = RwLock::new(registry_client(config));
         // The link is read when needed, so that it is the running binary even if the file was replaced.
         let binary = PathBuf::from("/proc/self/exe");
@@ -116,6 +124,7 @@ impl Images {
             store,
             db,
             events,
+            housekeeper,
             registry,
             parallel: RwLock::new(Parallel::new(config)),
             claims: Claims::default(),

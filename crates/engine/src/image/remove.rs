@@ -28,6 +28,7 @@ impl Images {
                 plan::plan(self.graph(tx)?, users, &record.id, target, options).map_err(Error::conflict)?;
             self.carry_out(tx, &record, steps)
         })?;
+        self.housekeeper.soon();
         for Told { action, record } in told {
             match action {
                 "delete" => self.publish(action, record.id.as_str(), record.id.as_str(), None),

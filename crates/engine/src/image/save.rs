@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use serde_json::json;
 use wharf_db::View;
 use wharf_oci::image::{Descriptor, Manifest, media_type};
-use wharf_oci::{AnyReference, Digest, Reference};
+use wharf_oci::platform::Matcher;
+use wharf_oci::{AnyReference, Digest, Platform, Reference};
 use wharf_store::{ImageRecord, LayerInfo};
 
 use super::{Images, views};
@@ -34,9 +35,14 @@ impl Images {
     /// Writes images to `out`. A name without a tag means all tags of that repository, an id the image without names.
     ///
     /// # Errors
-    /// 404 for a name that is not there, before anything is written.
-    pub fn save(&self, names: &[String], out: &mut dyn Write) -> Result<()> {
+    /// 404 for a name that is not there or, with a platform, an image for another one, before anything is written.
+    pub fn save(&self, names: &[String], platform: Option<&Platform>, out: &mut dyn Write) -> Result<()> {
         let chosen = self.choose(names)?;
+        if let Some(platform) = platform
+            && !chosen.iter().all(|image| Matcher::new(platform).matches(&image.record.platform))
+        {
+            return Err(Error::not_found(format!("no suitable export target found for platform {platform}")));
+        }
         // A removal meanwhile must not take the layers away.
         let lease = self.store.lease();
         for chain in chosen.iter().flat_map(|image| &image.record.chains) {

@@ -38,7 +38,8 @@ impl Bench {
         let db = Db::open(folder.path().join("test.db")).unwrap();
         let store = Arc::new(Store::open(folder.path(), db.clone()).unwrap());
         let config = EngineConfig::default();
-        let images = Images::new(store, db, Arc::new(Events::default()), &config).unwrap();
+        let housekeeper = crate::housekeeping::Housekeeper::new(store.clone(), db.clone());
+        let images = Images::new(store, db, Arc::new(Events::default()), housekeeper, &config).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { images, runtime, folder }
@@ -446,7 +447,7 @@ fn save_writes_what_others_load() {
     let stub = remote.serve();
     bench.pull(&request(&stub, "x", "1")).1.unwrap();
     let mut data = Vec::new();
-    bench.images.save(&[format!("{}/x", stub.host())], &mut data).unwrap();
+    bench.images.save(&[format!("{}/x", stub.host())], None, &mut data).unwrap();
     let mut archive = tar::Archive::new(&data[..]);
     let mut files = BTreeMap::new();
     for entry in archive.entries().unwrap() {
@@ -478,7 +479,7 @@ fn save_writes_what_others_load() {
     let cut = other.images.load(&mut &data[..data.len() / 2], None, true, &mut |_| {}).unwrap_err();
     assert_eq!(cut.to_string(), "unexpected EOF");
 
-    let missing = bench.images.save(&["nosuch".to_owned()], &mut Vec::new()).unwrap_err();
+    let missing = bench.images.save(&["nosuch".to_owned()], None, &mut Vec::new()).unwrap_err();
     assert_eq!((missing.kind().status(), missing.to_string().as_str()), (404, "No such image: nosuch"));
     assert!(bench.events().last().unwrap().starts_with("save sha256:"));
 }

@@ -156,6 +156,7 @@ impl Engine {
         }
         self.db.write(|tx| crate::tables::VOLUMES.delete(tx, name))?;
         self.discard(Path::new(&self.paths.data_root.join("volumes").join(name)))?;
+        self.housekeeper.soon();
         let attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
         self.events.publish("volume", "destroy", name, attributes);
         Ok(())

@@ -26,10 +26,22 @@ pub(crate) fn users(engine: &Engine) -> Vec<ImageUser> {
 
 /// The `platform` parameter, as text (`linux/arm64`) or, from API 1.49 on, as a document.
 pub(super) fn platform(call: &Call) -> Result<Option<Platform>> {
-    let text = call.query.text("platform");
-    if text.is_empty() {
-        return Ok(None);
+    match call.query.text("platform") {
+        "" => Ok(None),
+        text => parse_platform(text).map(Some),
     }
+}
+
+/// The `platforms` parameter; at most one, since an image has one.
+fn platforms(call: &Call) -> Result<Option<Platform>> {
+    let mut all = call.query.all("platforms");
+    match (all.next(), all.next()) {
+        (Some(_), Some(_)) => Err(Failure::invalid("multiple platforms are not supported")),
+        (first, _) => first.map(parse_platform).transpose(),
+    }
+}
+
+fn parse_platform(text: &str) -> Result<Platform> {
     let text = match serde_json::from_str::<wharf_api::image::Platform>(text) {
         Ok(platform) => {
             let parts = [platform.os, platform.architecture, platform.variant];
@@ -37,7 +49,7 @@ pub(super) fn platform(call: &Call) -> Result<Option<Platform>> {
         }
         Err(_) => text.to_owned(),
     };
-    Platform::parse(&text).map(Some).map_err(|error| Failure::invalid(error.to_string()))
+    Platform::parse(&text).map_err(|error| Failure::invalid(error.to_string()))
 }
 
 /// `GET /images/json`.
@@ -81,7 +93,13 @@ pub(super) async fn tag(call: Call) -> Result {
 /// `DELETE /images/{name}`.
 pub(super) async fn remove(call: Call) -> Result {
     let options = RemoveOptions { force: call.query.flag("force"), keep_parents: call.query.flag("noprune") };
-    let removed = blocking(move || call.engine.images.remove(&call.name, options, &users(&call.engine)));
+    let platform = platforms(&call)?;
+    let removed = blocking(move || {
+        if platform.is_some() {
+            call.engine.images.find(&call.name, platform.as_ref())?;
+        }
+        call.engine.images.remove(&call.name, options, &users(&call.engine))
+    });
     Ok(reply::json(&removed.await?))
 }
 

@@ -36,6 +36,7 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     GET "/events" => events::follow;
     GET "/system/df" => system::disk_usage;
     POST "/auth" => transfer::login;
+    POST "/wharf/check" => system::check;
 
     GET "/containers/json" => containers::list;
     POST "/containers/create" => containers::create;

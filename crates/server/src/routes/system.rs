@@ -2,6 +2,7 @@
 
 use http::{HeaderValue, header};
 use serde_json::json;
+use wharf_api::system::{CheckProblem, CheckReport};
 
 use super::Call;
 use crate::call::Result;
@@ -38,6 +39,18 @@ pub(super) async fn disk_usage(call: Call) -> Result {
         return Err(Failure::invalid(format!("unknown object type: {kind}")));
     }
     Ok(reply::json(&blocking(move || views::disk_usage::disk_usage(&call)).await?))
+}
+
+/// `POST /wharf/check`, this engine's own: do records and files agree?
+pub(super) async fn check(call: Call) -> Result {
+    let repair = call.query.flag("repair");
+    let problems = blocking(move || call.engine.check(repair)).await?;
+    let problem = |found: wharf_engine::Problem| CheckProblem {
+        subject: found.subject,
+        what: found.what,
+        mended: found.mended,
+    };
+    Ok(reply::json(&CheckReport { problems: problems.into_iter().map(problem).collect() }))
 }
 
 /// `POST /build/prune`: there is no build cache yet.

@@ -83,11 +83,12 @@ pub(super) async fn load(mut call: Call) -> Result {
 /// `GET /images/get` and `GET /images/{name}/get`.
 pub(super) async fn save(call: Call) -> Result {
     let mut names: Vec<String> = call.query.all("names").map(str::to_owned).collect();
+    let platform = images::platform(&call)?;
     names.extend(Some(call.name).filter(|name| !name.is_empty()));
     let engine = call.engine;
     produce::bytes(TAR, move |sink| {
         let mut buffered = BufWriter::with_capacity(PIECE, sink);
-        engine.images.save(&names, &mut buffered)?;
+        engine.images.save(&names, platform.as_ref(), &mut buffered)?;
         buffered.flush().map_err(|error| Failure::system(error.to_string()))
     })
     .await

@@ -34,11 +34,16 @@ impl Store {
         self.0.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a lease holds a chain id.
+    pub(crate) fn is_leased(&self, chain: &Digest) -> bool {
+        self.pins().contains_key(chain)
+    }
+
     /// Deletes the row of a layer that no image, no snapshot and no lease holds, and says whether it did. The folder
     /// follows after the commit.
     pub(crate) fn drop_layer(&self, tx: &mut Tx<'_>, chain: &Digest) -> Result<bool> {
         let key = chain.as_str();
-        let used = self.pins().contains_key(chain)
+        let used = self.is_leased(chain)
             || !IMAGES.find_keys(tx, &image::BY_LAYER, key)?.is_empty()
             || !SNAPSHOTS.find_keys(tx, &snapshot::BY_LAYER, key)?.is_empty();
         if used || !LAYERS.delete(tx, key)? {

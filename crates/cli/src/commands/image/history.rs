@@ -6,6 +6,7 @@ use crate::{
     Cli, Matches, Result,
     command::{Args, Command},
     flag::{FORMAT_HELP, Flag},
+    platform,
     render::{self, Format, Row},
 };
 
@@ -16,8 +17,7 @@ static FLAGS: &[Flag] = &[
     Flag::string(
         "platform",
         "Show history for the given platform. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
-    )
-    .unsupported(),
+    ),
     Flag::bool("quiet", "Only show image IDs").short('q'),
 ];
 
@@ -47,8 +47,10 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         true => Format::quiet(),
         false => Format::new(m.str("format"), &table),
     };
+    let platform = platform::document(m.str("platform"), "")?;
     let client = cli.client()?;
-    let items: Vec<HistoryItem> = cli.block_on(async { Ok(client.image_history(m.arg(0)).await?) })?;
+    let items: Vec<HistoryItem> =
+        cli.block_on(async { Ok(client.image_history(m.arg(0), &platform).await?) })?;
     format.print(HEADINGS, items.iter().map(|item| row(item, human, truncate)))
 }
 

@@ -4,7 +4,7 @@ use crate::{
     Cli, Matches, Result,
     command::{Args, Command},
     flag::{Flag, INSPECT_FORMAT_HELP},
-    inspect::{self, Kind},
+    inspect, platform,
 };
 
 static FLAGS: &[Flag] = &[
@@ -26,5 +26,8 @@ pub(crate) const COMMAND: Command = Command::new(
 .run(run);
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
-    inspect::run(cli, Kind::Image, m.args(), m.str("format"), false)
+    let platform = platform::document(m.str("platform"), "")?;
+    inspect::run_with(cli, m.args(), m.str("format"), async |client, name| {
+        Ok(client.image_inspect(name, &platform).await?)
+    })
 }

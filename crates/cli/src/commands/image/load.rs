@@ -1,14 +1,13 @@
 //! `image load`.
 
-use crate::{Cli, Error, Matches, Result, command::Command, flag::Flag, output, print, progress};
+use crate::{Cli, Error, Matches, Result, command::Command, flag::Flag, output, platform, print, progress};
 
 static FLAGS: &[Flag] = &[
     Flag::string("input", "Read from tar archive file, instead of STDIN").short('i'),
     Flag::string(
         "platform",
         "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
-    )
-    .unsupported(),
+    ),
     Flag::bool("quiet", "Suppress the load output").short('q'),
 ];
 
@@ -21,13 +20,14 @@ pub(crate) const COMMAND: Command =
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let input = m.str("input");
+    let platform = platform::document(m.str("platform"), "invalid platform: ")?;
     if input.is_empty() && std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         return Err(Error::message("requested load from stdin, but stdin is empty"));
     }
     let quiet = m.bool("quiet") || !print::is_terminal();
     cli.block_on(async {
         let archive = output::open(input).await?;
-        let messages = cli.client()?.image_load(quiet, archive).await?;
+        let messages = cli.client()?.image_load(quiet, &platform, archive).await?;
         progress::show(messages).await
     })
 }

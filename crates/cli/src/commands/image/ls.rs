@@ -2,11 +2,11 @@
 
 use wharf_api::image::Summary;
 
+use super::tree;
 use crate::{
-    Cli, Matches, Result,
+    Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::{FORMAT_HELP, Flag},
-    print,
     render::{self, Format, Row},
 };
 
@@ -17,7 +17,7 @@ static FLAGS: &[Flag] = &[
     Flag::string("format", FORMAT_HELP),
     Flag::bool("no-trunc", "Don't truncate output"),
     Flag::bool("quiet", "Only show image IDs").short('q'),
-    Flag::bool("tree", "List multi-platform images as a tree (EXPERIMENTAL)").unsupported(),
+    Flag::bool("tree", "List multi-platform images as a tree (EXPERIMENTAL)"),
 ];
 
 /// The definition.
@@ -49,13 +49,14 @@ const TABLE_WITH_DIGESTS: &str =
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet, digests) = (m.str("format"), m.bool("quiet"), m.bool("digests"));
+    if m.bool("tree") {
+        check_tree(m)?;
+    }
     let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("imagesFormat") } else { given };
-    if quiet && !matches!(given, "" | "table") {
-        print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
-    }
-    let format = match quiet {
+    let format = match quiet && matches!(given, "" | "table") {
         true => Format::quiet(),
+        // compat: a template of one's own counts more than --quiet.
         false => Format::new(given, if digests { TABLE_WITH_DIGESTS } else { TABLE }),
     };
     let mut filters = m.filters();
@@ -65,6 +66,10 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let client = cli.client()?;
     let images: Vec<Summary> =
         cli.block_on(async { Ok(client.image_list(m.bool("all"), &filters).await?) })?;
+    if m.bool("tree") {
+        tree::print(&images, m.bool("all"));
+        return Ok(());
+    }
     let by_digest = digests || given.contains("{{.Digest}}");
     let truncate = !m.bool("no-trunc");
     let mut rows = Vec::new();
@@ -74,6 +79,20 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         }
     }
     format.print(HEADINGS, rows)
+}
+
+/// Refuses what has no meaning together with `--tree`.
+fn check_tree(m: &Matches) -> Result<()> {
+    let given = [
+        (m.bool("quiet"), "--quiet"),
+        (m.bool("no-trunc"), "--no-trunc"),
+        (m.bool("digests"), "--show-digest"),
+        (!m.str("format").is_empty(), "--format"),
+    ];
+    match given.into_iter().find(|(given, _)| *given) {
+        Some((_, flag)) => Err(Error::message(format!("{flag} is not yet supported with --tree"))),
+        None => Ok(()),
+    }
 }
 
 /// A repository, a tag and a digest; what is missing reads `<none>`.

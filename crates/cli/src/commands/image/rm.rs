@@ -6,7 +6,7 @@ use crate::{
     Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::Flag,
-    print,
+    platform, print,
 };
 
 static FLAGS: &[Flag] = &[
@@ -29,11 +29,14 @@ pub(crate) const COMMAND: Command =
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (force, keep_parents) = (m.bool("force"), m.bool("no-prune"));
+    let platforms = m.list("platform");
+    let platforms = platforms.iter().map(|text| platform::document(text, "")).collect::<Result<Vec<_>>>()?;
     let client = cli.client()?;
     cli.block_on(async {
         let (mut errors, mut only_missing) = (Vec::new(), true);
         for name in m.args() {
-            match client.image_remove::<Vec<DeleteItem>>(name, force, keep_parents).await {
+            let removed = client.image_remove::<Vec<DeleteItem>>(name, force, keep_parents, &platforms);
+            match removed.await {
                 Ok(items) => items.iter().for_each(report),
                 Err(error) => {
                     let error = Error::from(error);

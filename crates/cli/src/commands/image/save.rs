@@ -4,7 +4,7 @@ use crate::{
     Cli, Error, Matches, Result,
     command::{Args, Command},
     flag::Flag,
-    output,
+    output, platform,
 };
 
 static FLAGS: &[Flag] = &[
@@ -12,8 +12,7 @@ static FLAGS: &[Flag] = &[
     Flag::string(
         "platform",
         "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
-    )
-    .unsupported(),
+    ),
 ];
 
 /// The definition.
@@ -30,9 +29,10 @@ pub(crate) const COMMAND: Command = Command::new(
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let path = m.str("output");
     output::check(path).map_err(|error| Error::message(format!("failed to save image: {error}")))?;
+    let platform = platform::document(m.str("platform"), "invalid platform: ")?;
     let client = cli.client()?;
     cli.block_on(async {
-        let archive = client.image_save(m.args()).await?;
+        let archive = client.image_save(m.args(), &platform).await?;
         output::write(archive, path).await
     })
 }

@@ -1,5 +1,6 @@
 //! The commands below `system`.
 
+pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod df;
 pub(crate) mod events;
@@ -16,4 +17,4 @@ use crate::command::Command;
 /// The group.
 pub(crate) const GROUP: Command = Command::group("system", "Manage the engine", BELOW);
 
-static BELOW: &[Command] = &[df::COMMAND, events::COMMAND, info::COMMAND, prune::COMMAND];
+static BELOW: &[Command] = &[check::COMMAND, df::COMMAND, events::COMMAND, info::COMMAND, prune::COMMAND];
