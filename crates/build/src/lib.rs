@@ -2,9 +2,11 @@
 //!
 //! - [`graph`]: what a build consists of: steps that depend on each other, and the images they end in
 //! - [`plan`]: from a Dockerfile to a graph
+//! - [`solve`]: walking a graph
 
 pub mod graph;
 pub mod plan;
+pub mod solve;
 
 /// A finding of the build checks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! - [`Images`]: images, their names and documents
 //! - [`LayerInfo`], [`Lease`]: layers, shared by chain id, and what keeps new ones
 //! - [`Snapshots`]: the file systems of containers
+//! - [`Cache`]: layers that build steps made, by what went into them
 //! - [`pack`], [`unpack`]: parts of a mounted root as a tar, both ways
 //! - [`Loaded`]: images that came in an archive
 //!
@@ -12,6 +13,7 @@
 //! the next start.
 
 mod archive;
+mod cache;
 mod error;
 mod image;
 mod layer;
@@ -25,6 +27,7 @@ mod walk;
 mod xattr;
 
 pub use archive::{LoadProgress, Loaded};
+pub use cache::{Cache, CacheRecord};
 pub use error::{Error, Result};
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};

@@ -1,13 +1,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wharf_db::Tx;
+use wharf_db::{Tx, View};
 use wharf_oci::Digest;
 
 use super::{LAYERS, LayerInfo};
+use crate::cache::CACHE;
 use crate::image::IMAGES;
 use crate::snapshot::SNAPSHOTS;
-use crate::{Error, Result, Store, image, snapshot};
+use crate::{Error, Result, Store, cache, image, snapshot};
 
 /// Keeps layers stored that no image names yet. A pull, load, import or build holds one from its first layer until its
 /// image is put; dropping it lets unused layers go with the next [`Store::empty_trash`].
@@ -38,9 +39,7 @@ impl Store {
     /// follows after the commit.
     pub(crate) fn drop_layer(&self, tx: &mut Tx<'_>, chain: &Digest) -> Result<bool> {
         let key = chain.as_str();
-        let used = self.pins().contains_key(chain)
-            || !IMAGES.find_keys(tx, &image::BY_LAYER, key)?.is_empty()
-            || !SNAPSHOTS.find_keys(tx, &snapshot::BY_LAYER, key)?.is_empty();
+        let used = self.is_used_elsewhere(tx, chain)? || !CACHE.find_keys(tx, &cache::BY_LAYER, key)?.is_empty();
         if used || !LAYERS.delete(tx, key)? {
             return Ok(false);
         }
@@ -51,6 +50,14 @@ impl Store {
             }
         });
         Ok(true)
+    }
+
+    /// Whether an image, a container or a lease uses a layer.
+    pub(crate) fn is_used_elsewhere(&self, view: &View<'_>, chain: &Digest) -> Result<bool> {
+        let key = chain.as_str();
+        Ok(self.pins().contains_key(chain)
+            || !IMAGES.find_keys(view, &image::BY_LAYER, key)?.is_empty()
+            || !SNAPSHOTS.find_keys(view, &snapshot::BY_LAYER, key)?.is_empty())
     }
 
     /// Moves a layer's folder to the trash, unless the layer has come back meanwhile.
@@ -70,7 +77,9 @@ impl Store {
             let unused = self.0.db.read(|view| {
                 let images = IMAGES.find_keys(view, &image::BY_LAYER, &key)?;
                 Ok::<_, Error>(
-                    images.is_empty() && SNAPSHOTS.find_keys(view, &snapshot::BY_LAYER, &key)?.is_empty(),
+                    images.is_empty()
+                        && SNAPSHOTS.find_keys(view, &snapshot::BY_LAYER, &key)?.is_empty()
+                        && CACHE.find_keys(view, &cache::BY_LAYER, &key)?.is_empty(),
                 )
             })?;
             if unused {
@@ -83,7 +92,7 @@ impl Store {
 
 impl Lease {
     /// Holds a chain id, stored or not.
-    pub(crate) fn hold(&self, chain: &Digest) {
+    pub fn hold(&self, chain: &Digest) {
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         if chains.insert(chain.clone()) {
             *self.store.pins().entry(chain.clone()).or_default() += 1;
