@@ -252,8 +252,6 @@ pub struct CopyStep {
     pub parents: bool,
     /// `--exclude` patterns, as in `.dockerignore`.
     pub exclude: Vec<String>,
-    /// What happens to archives: `ADD` unpacks those of the context, `--unpack` says it for all.
-    pub unpack: bool,
 }
 
 /// One source of a copy.
@@ -266,6 +264,8 @@ pub enum CopySource {
         from: NodeId,
         /// Path or pattern.
         path: String,
+        /// Whether archives are unpacked: `ADD` does it with files of a context, `--unpack` says it for all.
+        unpack: bool,
     },
     /// A here-document.
     Inline {

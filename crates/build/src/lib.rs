@@ -1,11 +1,27 @@
 //! Dockerfile to graph to cached execution. Knows neither the engine nor its clients.
 //!
+//! - [`check`]: the build checks by their published names
+//! - [`dockerfile`]: text to instructions
+//! - [`expand`]: variables in their words
 //! - [`graph`]: what a build consists of: steps that depend on each other, and the images they end in
 //! - [`plan`]: from a Dockerfile to a graph
+//! - [`glob`], [`ignore`]: patterns of paths
+//! - [`mode`]: permissions as `--chmod` gives them
 //! - [`solve`]: walking a graph
 
+pub mod check;
+pub mod dockerfile;
+mod excerpt;
+pub mod expand;
+pub mod glob;
 pub mod graph;
+pub mod ignore;
+mod key;
+pub mod mode;
 pub mod plan;
+mod quote;
+
+pub use excerpt::excerpt;
 pub mod solve;
 
 /// A finding of the build checks.

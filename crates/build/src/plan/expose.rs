@@ -1,0 +1,47 @@
+//! `EXPOSE`: ports and ranges of them.
+
+/// What one word says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exposed {
+    /// `80/tcp`, one for each port of a range.
+    pub(crate) ports: Vec<String>,
+    /// The word.
+    pub(crate) text: String,
+    /// Whether the protocol has capital letters.
+    pub(crate) capitals: bool,
+    /// Whether it names an address or a port of the host.
+    pub(crate) mapped: bool,
+}
+
+/// Reads `[[address:]hostport:]port[-port][/protocol]`.
+pub(super) fn parse(word: &str) -> Result<Exposed, String> {
+    let (spec, protocol) = match word.split_once('/') {
+        Some((spec, protocol)) => (spec, protocol),
+        None => (word, ""),
+    };
+    let (host, range) = match spec.rsplit_once(':') {
+        Some((host, range)) => (host, range),
+        None => ("", spec),
+    };
+    if range.is_empty() {
+        return Err(format!("no port specified: {word}<empty>"));
+    }
+    let (start, end) = range.split_once('-').unwrap_or((range, range));
+    let port = |text: &str| text.parse::<u16>().ok();
+    let (Some(start), Some(end)) = (port(start), port(end)) else {
+        return Err(format!("invalid containerPort: {range}"));
+    };
+    if end < start {
+        return Err(format!("invalid containerPort: {range}"));
+    }
+    let lower = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_lowercase() };
+    if !matches!(lower.as_str(), "tcp" | "udp" | "sctp") {
+        return Err(format!("invalid port: {}: invalid proto: {protocol}", crate::quote::go(word)));
+    }
+    Ok(Exposed {
+        ports: (start..=end).map(|port| format!("{port}/{lower}")).collect(),
+        text: word.to_owned(),
+        capitals: protocol != protocol.to_lowercase(),
+        mapped: !host.is_empty() || spec.contains(':'),
+    })
+}
