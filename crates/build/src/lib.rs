@@ -20,9 +20,9 @@ mod key;
 pub mod mode;
 pub mod plan;
 mod quote;
+pub mod solve;
 
 pub use excerpt::excerpt;
-pub mod solve;
 
 /// A finding of the build checks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! - [`solve`]: the walk; [`Worker`]: what does the work, and so the seam between this crate and an engine
 //! - [`Claims`]: concurrent builds with the same step do it once
-//! - [`key`]: what a step's result is a function of
+//! - `key`: what a step's result is a function of
 
 mod claims;
 mod key;
@@ -14,7 +14,6 @@ use std::thread;
 use wharf_oci::Digest;
 
 pub use self::claims::{Claim, Claims};
-pub use self::key::{inputs, key};
 use crate::graph::{Graph, Node, NodeId};
 
 /// Steps that run at the same time, at most.
@@ -45,7 +44,7 @@ pub trait Worker: Sync {
     /// The cache cannot be read.
     fn cached(&self, key: &Digest) -> Result<Option<Self::Value>, Self::Error>;
 
-    /// Does a step and remembers its result under the key. The values of the inputs are in the order of [`inputs`].
+    /// Does a step and remembers its result under the key. The values of the inputs are in the order of [`Op::inputs`](crate::graph::Op::inputs).
     ///
     /// # Errors
     /// It fails or is cancelled.
@@ -95,7 +94,7 @@ pub fn solve<W: Worker>(
     worker: &W,
     claims: &Claims,
 ) -> Result<Vec<W::Value>, Failed<W::Error>> {
-    let dependencies: Vec<Vec<NodeId>> = graph.nodes.iter().map(|node| inputs(&node.op)).collect();
+    let dependencies: Vec<Vec<NodeId>> = graph.nodes.iter().map(|node| node.op.inputs()).collect();
     let walk = Walk {
         graph,
         worker,
@@ -121,6 +120,9 @@ pub fn solve<W: Worker>(
         None => Ok(state.values.into_iter().flatten().collect()),
     }
 }
+
+/// The inputs of a step, in the order of its words.
+type Inputs<W> = Vec<(NodeId, <W as Worker>::Value)>;
 
 struct Walk<'a, W: Worker> {
     graph: &'a Graph,
@@ -160,7 +162,7 @@ impl<W: Worker> Walk<'_, W> {
     }
 
     /// The next step whose inputs are there, with them; waits for one.
-    fn next(&self) -> Option<(NodeId, Vec<(NodeId, W::Value)>)> {
+    fn next(&self) -> Option<(NodeId, Inputs<W>)> {
         let mut state = self.lock();
         loop {
             if state.failed.is_some() || state.waiting.is_empty() {

@@ -3,12 +3,14 @@
 //! - [`Engine`] owns everything; verbs are blocking methods on it, one file each under the modules below.
 //! - [`container`]: records, life cycle and verbs of containers; `exec`: sessions in them.
 //! - [`image`], [`network`], [`volume`]: the other resources.
+//! - [`build`]: images from Dockerfiles.
 //! - [`events`]: what happened, for subscribers. `boot`: finding everything again after a restart.
 //! - [`Error`]: the one place where failures get Docker's words and kind.
 //!
 //! A verb runs to completion on a blocking thread whatever its client does. Waiting and streaming is asynchronous.
 
 mod boot;
+pub mod build;
 mod config;
 pub mod container;
 mod disk;
@@ -38,17 +40,18 @@ use wharf_monitor::Launcher;
 use wharf_net::Net;
 use wharf_store::Store;
 
+use self::{
+    build::Builder,
+    container::{Container, Entry, Index},
+    events::Events,
+    exec::Execs,
+    image::Images,
+};
 pub use self::{
     config::{EngineConfig, Paths},
     error::{Error, Result},
     exec::{Exec, ExecState},
     ids::short_id,
-};
-use self::{
-    container::{Container, Entry, Index},
-    events::Events,
-    exec::Execs,
-    image::Images,
 };
 
 /// The engine: owner of all durable state and of every container's life.
@@ -73,6 +76,7 @@ pub struct Engine {
     net: Arc<Net>,
     launcher: Launcher,
     execs: Execs,
+    builder: Builder,
     runtime: tokio::runtime::Handle,
     volumes: Mutex<()>,
     emptying_trash: AtomicBool,

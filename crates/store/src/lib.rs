@@ -31,7 +31,9 @@ pub use cache::{Cache, CacheRecord};
 pub use error::{Error, Result};
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
-pub use snapshot::{Bind, Change, ChangeKind, Mounts, Snapshot, Snapshots, Unpack, pack, unpack};
+pub use snapshot::{
+    Bind, Change, ChangeKind, Decompressed, Mounts, Snapshot, Snapshots, Unpack, pack, unpack,
+};
 pub use store::Store;
 pub use sweep::Swept;
 pub use tar::TarError;

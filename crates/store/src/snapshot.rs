@@ -23,7 +23,7 @@ pub(crate) use archive::{Archive, Entries};
 pub use diff::{Change, ChangeKind};
 pub use mounted::Bind;
 pub use pack::pack;
-pub use unpack::{Unpack, unpack};
+pub use unpack::{Decompressed, Unpack, unpack};
 
 use crate::image::ImageRecord;
 use crate::{Error, Result, Store};

@@ -115,7 +115,7 @@ fn the_first_failure_ends_the_rest() {
 
 #[test]
 fn keys_tell_steps_apart() {
-    let of = |node: Node, print: &str| key(&node, &[print.to_owned()]);
+    let of = |node: Node, print: &str| key::key(&node, &[print.to_owned()]);
     assert_eq!(of(mkdir(0, "a"), "x"), of(mkdir(7, "a"), "x"));
     assert_ne!(of(mkdir(0, "a"), "x"), of(mkdir(0, "b"), "x"));
     assert_ne!(of(mkdir(0, "a"), "x"), of(mkdir(0, "a"), "y"));

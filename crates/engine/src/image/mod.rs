@@ -16,7 +16,7 @@ mod claims;
 mod failure;
 mod fetch;
 mod filter;
-mod glob;
+pub(crate) mod glob;
 mod hello;
 mod history;
 mod import;

@@ -1,7 +1,6 @@
 //! The engine itself.
 
 use http::{HeaderValue, header};
-use serde_json::json;
 
 use super::Call;
 use crate::call::Result;
@@ -38,9 +37,4 @@ pub(super) async fn disk_usage(call: Call) -> Result {
         return Err(Failure::invalid(format!("unknown object type: {kind}")));
     }
     Ok(reply::json(&blocking(move || views::disk_usage::disk_usage(&call)).await?))
-}
-
-/// `POST /build/prune`: there is no build cache yet.
-pub(super) async fn prune_build_cache(_: Call) -> Result {
-    Ok(reply::json(&json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })))
 }

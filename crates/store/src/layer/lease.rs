@@ -39,7 +39,8 @@ impl Store {
     /// follows after the commit.
     pub(crate) fn drop_layer(&self, tx: &mut Tx<'_>, chain: &Digest) -> Result<bool> {
         let key = chain.as_str();
-        let used = self.is_used_elsewhere(tx, chain)? || !CACHE.find_keys(tx, &cache::BY_LAYER, key)?.is_empty();
+        let used =
+            self.is_used_elsewhere(tx, chain)? || !CACHE.find_keys(tx, &cache::BY_LAYER, key)?.is_empty();
         if used || !LAYERS.delete(tx, key)? {
             return Ok(false);
         }

@@ -20,11 +20,12 @@ const PIECE: usize = 128 << 10;
 
 impl Store {
     /// Makes the changes in a snapshot a layer over those below it. The snapshot must not be mounted and is of no use
-    /// afterwards but for being removed. The lease keeps the layer until something names it. `None` if nothing changed.
+    /// afterwards but for being removed. The lease keeps the layer until something names it. Where nothing changed, the
+    /// layer is empty.
     ///
     /// # Errors
     /// The folder cannot be read, or holds more than [`Limits`](crate::Limits) allow.
-    pub fn seal(&self, snapshot: &Snapshot, lease: &Lease) -> Result<Option<LayerInfo>> {
+    pub fn seal(&self, snapshot: &Snapshot, lease: &Lease) -> Result<LayerInfo> {
         let temp = TempLayer::create(self)?;
         let upper = snapshot.upper();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -35,15 +36,11 @@ impl Store {
             writer: Writer::new(Literals { recipe, hasher: Hasher::new(Algorithm::Sha256) }),
             buffer: vec![0; PIECE],
             size: 0,
-            entries: 0,
             limit: self.limits().tar_bytes,
         };
         let mut archive = Archive::with(sealing);
         archive.changes(&folder, &mut Vec::new())?;
         let sealed = archive.into_inner();
-        if sealed.entries == 0 {
-            return Ok(None);
-        }
         let (size, literals) = (sealed.size, sealed.writer.finish()?);
         let diff_id = literals.hasher.finish();
         let tar_size = literals.recipe.finish()?;
@@ -53,7 +50,7 @@ impl Store {
         let chain_id = chain(parent.as_ref(), &diff_id);
         lease.hold(&chain_id);
         let info = LayerInfo { chain_id, diff_id, parent, size, tar_size, origins: Vec::new() };
-        self.publish(temp, info).map(Some)
+        self.publish(temp, info)
     }
 }
 
@@ -63,14 +60,12 @@ struct Sealing {
     buffer: Vec<u8>,
     /// Bytes of files and links, hard-linked files once.
     size: u64,
-    entries: u64,
     /// Bytes of content that are read at most.
     limit: u64,
 }
 
 impl crate::snapshot::Entries for Sealing {
     fn put(&mut self, entry: &Entry, content: Option<File>) -> Result<()> {
-        self.entries += 1;
         self.size += match entry.kind {
             Kind::Symlink => entry.link.len() as u64,
             _ => entry.size,
