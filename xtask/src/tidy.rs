@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::metadata;
 
 /// Which crates a crate may depend on; the map of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("oci", &[]),
     ("api", &["oci"]),
     ("sys", &[]),
@@ -19,10 +19,14 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("runtime", &["sys", "oci"]),
     ("monitor", &["runtime", "sys", "oci"]),
     ("registry", &["oci"]),
-    ("engine", &["api", "oci", "db", "store", "net", "monitor", "runtime", "registry", "sys", "template"]),
+    ("build", &["oci"]),
+    (
+        "engine",
+        &["api", "build", "oci", "db", "store", "net", "monitor", "runtime", "registry", "sys", "template"],
+    ),
     ("server", &["api", "engine", "oci", "sys"]),
     ("client", &["api", "oci"]),
-    ("cli", &["api", "client", "oci", "template"]),
+    ("cli", &["api", "build", "client", "oci", "template"]),
     ("wharf", &["cli", "engine", "monitor", "registry", "runtime", "server", "sys"]),
 ];
 

@@ -5,6 +5,7 @@
 //!
 //! - [`container`], [`host_config`], [`mount`], [`stats`], [`exec`], [`image`], [`network`], [`volume`], [`system`],
 //!   [`auth`], [`event`]: the documents, one module a resource.
+//! - [`build`]: the frames and documents of `wharf build`.
 //! - [`progress`]: the JSON lines of pull, load, import and push.
 //! - [`stream`]: the 8-byte frames of attach, exec and logs.
 //! - [`filter`]: the `filters` query parameter.
@@ -16,6 +17,7 @@
 mod go;
 
 pub mod auth;
+pub mod build;
 pub mod container;
 pub mod error;
 pub mod event;

@@ -7,6 +7,7 @@
 //! - [`plan`]: from a Dockerfile to a graph
 //! - [`glob`], [`ignore`]: patterns of paths
 //! - [`mode`]: permissions as `--chmod` gives them
+//! - [`solve`]: walking a graph
 
 pub mod check;
 pub mod dockerfile;
@@ -19,6 +20,7 @@ mod key;
 pub mod mode;
 pub mod plan;
 mod quote;
+pub mod solve;
 
 pub use excerpt::excerpt;
 

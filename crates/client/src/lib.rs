@@ -10,6 +10,7 @@
 //!
 //! The crate prints nothing and runs on any tokio runtime, a current-thread one included.
 
+mod build;
 mod client;
 mod containers;
 mod demux;
@@ -26,6 +27,7 @@ mod system;
 mod transport;
 mod volumes;
 
+pub use build::BuildPruneOptions;
 pub use client::{API_VERSION, Client};
 pub use containers::Wait;
 pub use demux::Demux;

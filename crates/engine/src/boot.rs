@@ -16,6 +16,7 @@ use wharf_store::Store;
 
 use crate::{
     Engine, EngineConfig, Error, Paths, Result,
+    build::Builder,
     container::{Entry, Index, Status},
     events::Events,
     exec::Execs,
@@ -61,6 +62,7 @@ impl Engine {
             net,
             launcher,
             execs: Execs::default(),
+            builder: Builder::default(),
             runtime: tokio::runtime::Handle::current(),
             volumes: Mutex::default(),
             housekeeper,
@@ -162,6 +164,9 @@ impl Engine {
             if !running {
                 self.abandon(&name);
             }
+        }
+        if self.paths.build_temp().exists() {
+            self.discard(&self.paths.build_temp())?;
         }
         self.net.sweep(&self.running_endpoints())?;
         self.store.sweep(&ids.iter().map(|id| (*id).to_owned()).collect())?;

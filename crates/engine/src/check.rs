@@ -86,7 +86,9 @@ impl Engine {
             let settled = fs::metadata(&path)
                 .and_then(|metadata| metadata.modified())
                 .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SETTLED));
-            if settled && !self.db.read(|view| tables::CONTAINERS.contains(view, &id))? {
+            // A build step's process has such a folder as long as it runs.
+            let running = self.paths.monitor(&id).exists();
+            if settled && !running && !self.db.read(|view| tables::CONTAINERS.contains(view, &id))? {
                 report.add(path.display(), "no container has this folder", || {
                     self.discard(&path).map(|()| true)
                 })?;

@@ -46,7 +46,7 @@ impl Engine {
 }
 
 /// Bytes of the files below a folder; one with several names counts once. What cannot be read counts as nothing.
-fn folder_size(folder: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
+pub(crate) fn folder_size(folder: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let size = |entry: fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => folder_size(&entry.path(), seen),

@@ -3,6 +3,7 @@
 //! - [`Engine`] owns everything; verbs are blocking methods on it, one file each under the modules below.
 //! - [`container`]: records, life cycle and verbs of containers; `exec`: sessions in them.
 //! - [`image`], [`network`], [`volume`]: the other resources.
+//! - [`build`]: images from Dockerfiles.
 //! - [`events`]: what happened, for subscribers. `boot`: finding everything again after a restart.
 //! - [`Error`]: the one place where failures get Docker's words and kind.
 //!
@@ -10,6 +11,7 @@
 
 mod boot;
 mod check;
+pub mod build;
 mod config;
 pub mod container;
 mod disk;
@@ -46,6 +48,7 @@ pub use self::{
     ids::short_id,
 };
 use self::{
+    build::Builder,
     container::{Container, Entry, Index},
     events::Events,
     exec::Execs,
@@ -77,6 +80,7 @@ pub struct Engine {
     net: Arc<Net>,
     launcher: Launcher,
     execs: Execs,
+    builder: Builder,
     runtime: tokio::runtime::Handle,
     volumes: Mutex<()>,
     housekeeper: Housekeeper,

@@ -69,6 +69,43 @@ pub(crate) async fn bytes(
     pump(content_type, receiver, worker).await
 }
 
+/// Tells when the client of an answer is gone.
+pub(crate) struct Gone {
+    pieces: mpsc::Sender<Bytes>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Gone {
+    /// Calls `act` when the client goes away before the guard that is returned is dropped.
+    pub(crate) fn on_end(self, act: impl FnOnce() + Send + 'static) -> Watch {
+        Watch(self.runtime.spawn(async move {
+            self.pieces.closed().await;
+            // It may kill processes and wait for them.
+            let _ = task::spawn_blocking(act).await;
+        }))
+    }
+}
+
+/// Ends the watch when dropped.
+pub(crate) struct Watch(JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Answers with the bytes that `work` writes on a blocking thread, and lets it know when nobody wants them any more.
+pub(crate) async fn cancellable(
+    content_type: &'static str,
+    work: impl FnOnce(&mut Sink, Gone) -> Result<()> + Send + 'static,
+) -> Result {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let gone = Gone { pieces: sender.clone(), runtime: tokio::runtime::Handle::current() };
+    let worker = task::spawn_blocking(move || work(&mut Sink { pieces: sender }, gone));
+    pump(content_type, receiver, worker).await
+}
+
 /// Answers with the progress that `work` reports on a blocking thread, as JSON lines.
 pub(crate) async fn progress(
     work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<()> + Send + 'static,

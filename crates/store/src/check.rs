@@ -81,9 +81,9 @@ impl Store {
             }
             if let Some(damage) = damage {
                 report.add(format!("layer {chain}"), damage, || self.give_up_layer(chain))?;
-            } else if self.is_unused(chain)? {
+            } else if !self.0.db.read(|view| self.is_used(view, chain))? {
                 let drop_it = || self.0.db.write(|tx| self.drop_layer(tx, chain));
-                report.add(format!("layer {chain}"), "no image and no container uses it", drop_it)?;
+                report.add(format!("layer {chain}"), "nothing uses it", drop_it)?;
             }
         }
         Ok(())
@@ -97,17 +97,6 @@ impl Store {
         }
         self.remove_damaged(chain)?;
         Ok(true)
-    }
-
-    fn is_unused(&self, chain: &Digest) -> Result<bool> {
-        let key = chain.as_str();
-        let in_rows = self.0.db.read(|view| {
-            let images = IMAGES.find_keys(view, &BY_LAYER, key)?;
-            Ok::<_, Error>(
-                !images.is_empty() || !SNAPSHOTS.find_keys(view, &snapshot::BY_LAYER, key)?.is_empty(),
-            )
-        })?;
-        Ok(!in_rows && !self.is_leased(chain))
     }
 
     fn check_images(&self, report: &mut Report) -> Result<()> {
@@ -144,6 +133,10 @@ impl Store {
 
     fn check_snapshots(&self, is_container: &dyn Fn(&str) -> bool, report: &mut Report) -> Result<()> {
         for (id, record) in self.0.db.read(|view| SNAPSHOTS.list(view))? {
+            if record.is_of_build() {
+                // It ends with its step, or at the next start.
+                continue;
+            }
             let subject = format!("snapshot {id}");
             let exists = is_container(&id);
             // Container and snapshot come and go in one transaction.

@@ -6,6 +6,7 @@
 //!
 //! - `ingest`: a compressed stream becomes such a folder; `inflate`, `unpack`, `parents` and `replaced` are its steps
 //! - [`Lease`]: keeps layers from being removed between their arrival and the image that names them
+//! - `seal`: the changes of a build step become such a folder where they are
 //! - `recipe`: writing and reading of recipes; [`LayerTar`] is the tar again
 
 mod attributes;
@@ -17,6 +18,7 @@ mod parents;
 mod recipe;
 mod record;
 mod replaced;
+mod seal;
 mod unpack;
 
 pub(crate) use attributes::{owner, times, tolerate, wanted_xattrs};

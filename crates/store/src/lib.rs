@@ -4,6 +4,7 @@
 //! - [`Images`]: images, their names and documents
 //! - [`LayerInfo`], [`Lease`]: layers, shared by chain id, and what keeps new ones
 //! - [`Snapshots`]: the file systems of containers
+//! - [`Cache`]: layers that build steps made, by what went into them
 //! - [`pack`], [`unpack`]: parts of a mounted root as a tar, both ways
 //! - [`gzip`]: how layers are compressed for others
 //! - [`Loaded`]: images that came in an archive
@@ -14,6 +15,7 @@
 //! the next start.
 
 mod archive;
+mod cache;
 mod check;
 mod error;
 mod gzip;
@@ -29,12 +31,15 @@ mod walk;
 mod xattr;
 
 pub use archive::{LoadProgress, Loaded};
+pub use cache::{Cache, CacheRecord};
 pub use check::Problem;
 pub use error::{Error, Result};
 pub use gzip::gzip;
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
-pub use snapshot::{Bind, Change, ChangeKind, Mounts, Snapshot, Snapshots, Unpack, pack, unpack};
+pub use snapshot::{
+    Bind, Change, ChangeKind, Decompressed, Mounts, Snapshot, Snapshots, Unpack, pack, unpack,
+};
 pub use store::Store;
 pub use sweep::Swept;
 pub use tar::TarError;

@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 use wharf_db::{Index, Table, Tx, View};
 use wharf_oci::Digest;
 
+pub(crate) use archive::{Archive, Entries};
 pub use diff::{Change, ChangeKind};
 pub use mounted::Bind;
 pub use pack::pack;
-pub use unpack::{Unpack, unpack};
+pub use unpack::{Decompressed, Unpack, unpack};
 
 use crate::image::ImageRecord;
 use crate::{Error, Result, Store};
@@ -37,9 +38,17 @@ pub(crate) const BY_LAYER: Index<SnapshotRecord> =
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SnapshotRecord {
     chains: Vec<Digest>,
+    /// Without the init layer.
+    #[serde(default)]
+    bare: bool,
 }
 
 impl SnapshotRecord {
+    /// Whether it is the place of a build step, and so of no container.
+    pub(crate) fn is_of_build(&self) -> bool {
+        self.bare
+    }
+
     /// Chain ids of the image's layers, bottom first.
     pub(crate) fn chains(&self) -> &[Digest] {
         &self.chains
@@ -88,7 +97,17 @@ impl Snapshot {
 impl Snapshots<'_> {
     /// Makes the empty file system of a new container over an image (or over nothing). Undone with the transaction.
     pub fn prepare(&self, tx: &mut Tx<'_>, id: &str, image: Option<&ImageRecord>) -> Result<Snapshot> {
-        let record = SnapshotRecord { chains: image.map(|image| image.chains.clone()).unwrap_or_default() };
+        let chains = image.map(|image| image.chains.clone()).unwrap_or_default();
+        self.make(tx, id, SnapshotRecord { chains, bare: false })
+    }
+
+    /// Makes an empty file system over layers, without the files every container has: the place of a build step. What is
+    /// in it can become a layer with [`Store::seal`]. Undone with the transaction; the next start sweeps it.
+    pub fn scratch(&self, tx: &mut Tx<'_>, id: &str, chains: &[Digest]) -> Result<Snapshot> {
+        self.make(tx, id, SnapshotRecord { chains: chains.to_vec(), bare: true })
+    }
+
+    fn make(&self, tx: &mut Tx<'_>, id: &str, record: SnapshotRecord) -> Result<Snapshot> {
         SNAPSHOTS.insert(tx, id, &record)?;
         let folder = self.folder(id)?;
         let (store, undo) = (self.0.clone(), folder.clone());
@@ -133,7 +152,7 @@ impl Snapshots<'_> {
 
     fn describe(&self, id: &str, record: SnapshotRecord, folder: &Path) -> Snapshot {
         let layers = record.chains.iter().rev().map(|chain| self.0.layer_diff(chain));
-        let lower = std::iter::once(init::diff(self.0)).chain(layers).collect();
+        let lower = (!record.bare).then(|| init::diff(self.0)).into_iter().chain(layers).collect();
         let mounts = Mounts {
             lower,
             upper: folder.join("diff"),

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use wharf_db::Durability;
 use wharf_oci::Digest;
 
+use crate::cache::{self, CACHE};
 use crate::image::IMAGES;
 use crate::layer::{LAYERS, LayerRecord};
 use crate::snapshot::{SNAPSHOTS, init};
@@ -93,6 +94,9 @@ impl Store {
                     self.images().remove(tx, &id)?;
                     removed.push(id);
                 }
+            }
+            for key in CACHE.find_keys(tx, &cache::BY_LAYER, chain.as_str())? {
+                CACHE.delete(tx, &key)?;
             }
             LAYERS.delete(tx, chain.as_str())?;
             Ok::<_, Error>(removed)

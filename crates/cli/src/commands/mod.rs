@@ -1,5 +1,6 @@
 //! One file per command, one folder per kind of object.
 
+pub(crate) mod builder;
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod network;

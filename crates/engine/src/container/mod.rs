@@ -57,6 +57,7 @@ pub use self::{
     status::Status,
     wait::{Exit, Wait, WaitCondition},
 };
+pub(crate) use self::{merge::default_host_config, root::follow, user::Accounts};
 
 /// Everything the engine knows about one container, as stored in the database.
 ///

@@ -103,7 +103,7 @@ pub(super) fn absolute(path: &str) -> String {
 }
 
 /// The path without links that `path` leads to, as far as it exists.
-pub(super) fn follow(root: BorrowedFd<'_>, path: &str) -> String {
+pub(crate) fn follow(root: BorrowedFd<'_>, path: &str) -> String {
     let mut pending: VecDeque<String> = path.split('/').map(str::to_owned).collect();
     let mut done: Vec<String> = Vec::new();
     let mut links = 0;

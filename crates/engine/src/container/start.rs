@@ -138,11 +138,22 @@ impl Engine {
 
     /// Writes the runtime specification and the monitor's configuration; returns their folder.
     fn write_bundle(&self, container: &Container) -> Result<PathBuf> {
+        let snapshot = self.snapshot(container)?;
+        self.write_bundle_over(container, snapshot.mounts(), &Accounts::of(&snapshot)?)
+    }
+
+    /// The same for a container whose root is made of `mounts` and has these accounts.
+    ///
+    /// # Errors
+    /// A configuration that cannot be carried out, or the file system refuses.
+    pub(crate) fn write_bundle_over(
+        &self,
+        container: &Container,
+        mounts: &Mounts,
+        accounts: &Accounts,
+    ) -> Result<PathBuf> {
         let bundle = self.paths.monitor(&container.id);
         fs::create_dir_all(&bundle).map_err(|error| Error::io("mkdir", &bundle, error))?;
-        let snapshot = self.snapshot(container)?;
-        let mounts = snapshot.mounts();
-        let accounts = Accounts::of(&snapshot)?;
         let groups = container.host_config.group_add.as_deref().unwrap_or_default();
         let user = accounts.resolve(&container.config.user, groups)?;
         let spec = oci_spec(&self.spec_input(container, &user)?)?;

@@ -1,7 +1,7 @@
 //! Shell patterns as Go's `path.Match` reads them: `*` and `?` stop at a slash.
 
 /// Whether the whole of `text` matches `pattern`; `None` for a malformed pattern.
-pub(super) fn matches(pattern: &str, text: &str) -> Option<bool> {
+pub(crate) fn matches(pattern: &str, text: &str) -> Option<bool> {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     if !well_formed(&pattern) {

@@ -130,6 +130,19 @@ fn configuration(
     }
 }
 
+impl Images {
+    /// Opens what is at an address, to be read on a thread that may block.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub(crate) fn open_url(&self, url: &str) -> Result<impl Read + use<>> {
+        let runtime = runtime()?;
+        let download = runtime.block_on(self.registry.download(url)).map_err(failure::registry)?;
+        let (lines, _) = std::sync::mpsc::channel();
+        Ok(DownloadReader::new(download, runtime, lines))
+    }
+}
+
 /// The blocking end of a download, with its progress.
 struct DownloadReader {
     download: Download,

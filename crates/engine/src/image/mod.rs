@@ -19,7 +19,7 @@ mod embedded;
 mod failure;
 mod fetch;
 mod filter;
-mod glob;
+pub(crate) mod glob;
 mod history;
 mod import;
 mod inspect;

@@ -15,9 +15,9 @@ pub(super) async fn not_yet(call: Call) -> Result {
     )))
 }
 
-/// Building images, by the classic builder or by BuildKit.
+/// Building images by BuildKit's protocol.
 pub(super) async fn build(_: Call) -> Result {
-    Err(Failure::not_implemented("building images is not supported yet"))
+    Err(Failure::not_implemented("building with BuildKit's protocol is not supported yet"))
 }
 
 /// Checkpoints: an experimental feature, as everywhere.

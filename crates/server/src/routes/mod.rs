@@ -1,6 +1,7 @@
 //! The route table and the handlers, one module a resource.
 
 mod archive;
+mod build;
 mod containers;
 mod events;
 mod exec;
@@ -102,8 +103,10 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     PUT "/volumes/{name}" => volumes::update;
     DELETE "/volumes/{name}" => volumes::remove;
 
-    POST "/build" => later::build;
-    POST "/build/prune" => system::prune_build_cache;
+    POST "/build" => build::classic;
+    POST "/build/prune" => build::prune;
+    POST "/build/cancel" => build::cancel;
+    POST "/build/session" => build::session;
     POST "/grpc" => later::build;
     POST "/session" => later::build;
 

@@ -1,7 +1,6 @@
 //! The engine itself.
 
 use http::{HeaderValue, header};
-use serde_json::json;
 use wharf_api::system::{CheckProblem, CheckReport};
 
 use super::Call;
@@ -51,9 +50,4 @@ pub(super) async fn check(call: Call) -> Result {
         mended: found.mended,
     };
     Ok(reply::json(&CheckReport { problems: problems.into_iter().map(problem).collect() }))
-}
-
-/// `POST /build/prune`: there is no build cache yet.
-pub(super) async fn prune_build_cache(_: Call) -> Result {
-    Ok(reply::json(&json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })))
 }

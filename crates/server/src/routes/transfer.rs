@@ -156,7 +156,7 @@ fn credentials_of(header: &str) -> Option<Credentials> {
     (!empty).then_some(credentials)
 }
 
-fn from_auth(auth: AuthConfig) -> Credentials {
+pub(super) fn from_auth(auth: AuthConfig) -> Credentials {
     let pair =
         STANDARD.decode(&auth.auth).ok().and_then(|pair| String::from_utf8(pair).ok()).unwrap_or_default();
     let (username, password) = match pair.split_once(':') {

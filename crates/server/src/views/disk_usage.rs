@@ -40,7 +40,7 @@ pub(crate) fn disk_usage(call: &Call<Engine>) -> Result<DiskUsage> {
         usage.volumes = Some(engine.volumes()?.into_iter().map(row).collect());
     }
     if wanted("build-cache") {
-        usage.build_cache = Some(Vec::new());
+        usage.build_cache = Some(engine.build_cache()?);
     }
     Ok(usage)
 }

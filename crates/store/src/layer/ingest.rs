@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Gives a verified layer its name and row.
-    fn publish(&self, temp: TempLayer, info: LayerInfo) -> Result<LayerInfo> {
+    pub(super) fn publish(&self, temp: TempLayer, info: LayerInfo) -> Result<LayerInfo> {
         let key = info.chain_id.to_string();
         let target = self.layer_dir(&info.chain_id);
         let _guard = self.lock_layers();
@@ -98,7 +98,7 @@ impl Store {
 }
 
 /// Chain id of a layer over another.
-fn chain(parent: Option<&Digest>, diff_id: &Digest) -> Digest {
+pub(super) fn chain(parent: Option<&Digest>, diff_id: &Digest) -> Digest {
     match parent {
         Some(parent) => Digest::sha256(format!("{parent} {diff_id}").as_bytes()),
         None => diff_id.clone(),
@@ -106,10 +106,10 @@ fn chain(parent: Option<&Digest>, diff_id: &Digest) -> Digest {
 }
 
 /// A layer's folder under a temporary name; deleted unless it was renamed.
-struct TempLayer(PathBuf);
+pub(super) struct TempLayer(pub(super) PathBuf);
 
 impl TempLayer {
-    fn create(store: &Store) -> Result<Self> {
+    pub(super) fn create(store: &Store) -> Result<Self> {
         let path = store.snapshots_dir().join(format!("tmp-{}", random_name()?));
         std::fs::create_dir(&path).map_err(|source| Error::io("create", &path, source))?;
         Ok(Self(path))

@@ -1,13 +1,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wharf_db::Tx;
+use wharf_db::{Tx, View};
 use wharf_oci::Digest;
 
 use super::{LAYERS, LayerInfo};
+use crate::cache::CACHE;
 use crate::image::IMAGES;
 use crate::snapshot::SNAPSHOTS;
-use crate::{Error, Result, Store, image, snapshot};
+use crate::{Error, Result, Store, cache, image, snapshot};
 
 /// Keeps layers stored that no image names yet. A pull, load, import or build holds one from its first layer until its
 /// image is put; dropping it lets unused layers go with the next [`Store::empty_trash`].
@@ -39,14 +40,10 @@ impl Store {
         self.pins().contains_key(chain)
     }
 
-    /// Deletes the row of a layer that no image, no snapshot and no lease holds, and says whether it did. The folder
+    /// Deletes the row of a layer that nothing uses, and says whether it did. The folder
     /// follows after the commit.
     pub(crate) fn drop_layer(&self, tx: &mut Tx<'_>, chain: &Digest) -> Result<bool> {
-        let key = chain.as_str();
-        let used = self.is_leased(chain)
-            || !IMAGES.find_keys(tx, &image::BY_LAYER, key)?.is_empty()
-            || !SNAPSHOTS.find_keys(tx, &snapshot::BY_LAYER, key)?.is_empty();
-        if used || !LAYERS.delete(tx, key)? {
+        if self.is_used(tx, chain)? || !LAYERS.delete(tx, chain.as_str())? {
             return Ok(false);
         }
         let (store, chain) = (self.clone(), chain.clone());
@@ -56,6 +53,20 @@ impl Store {
             }
         });
         Ok(true)
+    }
+
+    /// Whether anything uses a layer: the build cache, an image, a container or a lease.
+    pub(crate) fn is_used(&self, view: &View<'_>, chain: &Digest) -> Result<bool> {
+        let in_cache = !CACHE.find_keys(view, &cache::BY_LAYER, chain.as_str())?.is_empty();
+        Ok(in_cache || self.is_used_elsewhere(view, chain)?)
+    }
+
+    /// Whether an image, a container or a lease uses a layer.
+    pub(crate) fn is_used_elsewhere(&self, view: &View<'_>, chain: &Digest) -> Result<bool> {
+        let key = chain.as_str();
+        Ok(self.is_leased(chain)
+            || !IMAGES.find_keys(view, &image::BY_LAYER, key)?.is_empty()
+            || !SNAPSHOTS.find_keys(view, &snapshot::BY_LAYER, key)?.is_empty())
     }
 
     /// Moves a layer's folder to the trash, unless the layer has come back meanwhile.
@@ -72,12 +83,7 @@ impl Store {
         let keys = self.0.db.read(|view| LAYERS.keys(view))?;
         for key in keys {
             let Ok(chain) = Digest::parse(&key) else { continue };
-            let unused = self.0.db.read(|view| {
-                let images = IMAGES.find_keys(view, &image::BY_LAYER, &key)?;
-                Ok::<_, Error>(
-                    images.is_empty() && SNAPSHOTS.find_keys(view, &snapshot::BY_LAYER, &key)?.is_empty(),
-                )
-            })?;
+            let unused = self.0.db.read(|view| self.is_used(view, &chain).map(|used| !used))?;
             if unused {
                 self.0.db.write(|tx| self.drop_layer(tx, &chain))?;
             }
@@ -88,7 +94,7 @@ impl Store {
 
 impl Lease {
     /// Holds a chain id, stored or not.
-    pub(crate) fn hold(&self, chain: &Digest) {
+    pub fn hold(&self, chain: &Digest) {
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         if chains.insert(chain.clone()) {
             *self.store.pins().entry(chain.clone()).or_default() += 1;

@@ -1,6 +1,7 @@
 //! A container's file system as a tar: all of it, or its changes as a layer.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -67,20 +68,47 @@ impl Snapshot {
     }
 }
 
+/// What takes the entries of an archive.
+pub(crate) trait Entries {
+    /// Takes an entry with its content; what is no plain file has none.
+    fn put(&mut self, entry: &Entry, content: Option<File>) -> Result<()>;
+}
+
+impl<W: Write> Entries for Writer<W> {
+    fn put(&mut self, entry: &Entry, content: Option<File>) -> Result<()> {
+        match content {
+            Some(mut content) => self.append(entry, &mut content),
+            None => self.append(entry, &mut std::io::empty()),
+        }
+    }
+}
+
 /// A tar that files are added to.
-pub(super) struct Archive<W> {
-    writer: Writer<W>,
+pub(crate) struct Archive<O> {
+    out: O,
     /// First name of each file with several.
     links: HashMap<(u64, u64), Vec<u8>>,
 }
 
-impl<W: Write> Archive<W> {
+impl<W: Write> Archive<Writer<W>> {
     pub(super) fn new(out: W) -> Self {
-        Self { writer: Writer::new(out), links: HashMap::new() }
+        Self::with(Writer::new(out))
     }
 
     pub(super) fn finish(self) -> Result<()> {
-        self.writer.finish().map(drop)
+        self.out.finish().map(drop)
+    }
+}
+
+impl<O: Entries> Archive<O> {
+    /// An archive whose entries go to `out`.
+    pub(crate) fn with(out: O) -> Self {
+        Self { out, links: HashMap::new() }
+    }
+
+    /// What took the entries.
+    pub(crate) fn into_inner(self) -> O {
+        self.out
     }
 
     fn merged(&mut self, folder: &Folder, path: &mut Vec<u8>) -> Result<()> {
@@ -100,13 +128,14 @@ impl<W: Write> Archive<W> {
         Ok(())
     }
 
-    fn changes(&mut self, folder: &OwnedFd, path: &mut Vec<u8>) -> Result<()> {
+    /// Adds the changes in an upper folder: what was removed becomes `.wh.` entries.
+    pub(crate) fn changes(&mut self, folder: &OwnedFd, path: &mut Vec<u8>) -> Result<()> {
         for name in walk::names(folder).map_err(|errno| failed(path, errno))? {
             let Ok(stat) = statat(folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
             if is_whiteout(&stat) {
                 let length = push(path, &[b".wh.", name.as_slice()].concat());
                 let entry = Entry::new(path.as_slice(), Kind::File, 0o600, time(&stat));
-                self.writer.append_bytes(entry, b"")?;
+                self.out.put(&entry, None)?;
                 path.truncate(length);
                 continue;
             }
@@ -116,7 +145,7 @@ impl<W: Write> Archive<W> {
                 self.object(path, &stat, &child, b"")?;
                 if is_opaque(&child) {
                     let marker = [path.as_slice(), b"/.wh..wh..opq"].concat();
-                    self.writer.append_bytes(Entry::new(marker, Kind::File, 0o755, Time::default()), b"")?;
+                    self.out.put(&Entry::new(marker, Kind::File, 0o755, Time::default()), None)?;
                 }
                 self.changes(&child, path)?;
             } else {
@@ -138,7 +167,7 @@ impl<W: Write> Archive<W> {
         } else if stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
                 (entry.kind, entry.link) = (Kind::Link, first.clone());
-                return self.writer.append(&entry, &mut std::io::empty());
+                return self.out.put(&entry, None);
             }
             self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
         }
@@ -156,12 +185,12 @@ impl<W: Write> Archive<W> {
         entry.xattrs = xattr::list(&attribute_path(folder, name)).map_err(failed)?;
         entry.xattrs.retain(|(name, _)| name == b"security.capability" || name.starts_with(b"user."));
         if kind != Kind::File {
-            return self.writer.append(&entry, &mut std::io::empty());
+            return self.out.put(&entry, None);
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = openat(folder, name, flags, Mode::empty()).map(std::fs::File::from).map_err(failed)?;
+        let file = openat(folder, name, flags, Mode::empty()).map(File::from).map_err(failed)?;
         entry.size = stat.st_size.unsigned_abs();
-        self.writer.append(&entry, &mut file)
+        self.out.put(&entry, Some(file))
     }
 }
 

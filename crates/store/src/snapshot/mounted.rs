@@ -36,6 +36,12 @@ impl Snapshot {
     ///
     /// Paths below the root are the container's: open them with `RESOLVE_IN_ROOT`.
     pub fn with_mounted<T: Send>(&self, work: impl FnOnce(BorrowedFd<'_>) -> T + Send) -> Result<T> {
+        if self.mounts().lower.is_empty() {
+            // Nothing to merge with.
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = rustix::fs::open(self.upper(), flags, Mode::empty());
+            return Ok(work(root.map_err(|errno| Error::io("open", self.upper(), errno))?.as_fd()));
+        }
         match self.detached() {
             Ok(root) => Ok(work(root.as_fd())),
             // Kernels before 6.5 take layers only all in one string, of too little length here.

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, statat};
 use rustix::io::Errno;
 
-use super::archive::{Archive, failed};
+use super::archive::{Archive, Entries, failed};
 use crate::walk::{self, open_folder};
 use crate::{Error, Result};
 
@@ -41,7 +41,7 @@ pub fn pack(root: BorrowedFd<'_>, path: &Path, name: &OsStr, out: impl Write) ->
     archive.finish()
 }
 
-impl<W: Write> Archive<W> {
+impl<O: Entries> Archive<O> {
     /// Adds what is in a folder that overlayfs has merged already.
     fn tree(&mut self, folder: &OwnedFd, path: &mut Vec<u8>) -> Result<()> {
         for name in walk::names(folder).map_err(|errno| failed(path, errno))? {

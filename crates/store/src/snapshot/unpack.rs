@@ -58,6 +58,25 @@ pub fn unpack(root: BorrowedFd<'_>, folder: &Path, archive: impl Read, options: 
     Ok(())
 }
 
+/// A stream that may be compressed, decompressed.
+pub struct Decompressed<R: Read>(Inflate<BufReader<R>>);
+
+impl<R: Read> Decompressed<R> {
+    /// Recognises the format by the first bytes.
+    ///
+    /// # Errors
+    /// The stream fails, or is compressed with something that is not read here.
+    pub fn new(stream: R) -> Result<Self> {
+        Ok(Self(Inflate::new(BufReader::with_capacity(64 << 10, stream))?))
+    }
+}
+
+impl<R: Read> Read for Decompressed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer).map_err(std::io::Error::other)
+    }
+}
+
 /// A stream, decompressed.
 struct Decoded<R: BufRead> {
     stream: Inflate<R>,

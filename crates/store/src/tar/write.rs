@@ -54,11 +54,22 @@ impl<W: Write> Writer<W> {
             self.write(&buffer[..piece])?;
             left -= piece as u64;
         }
+        self.padding(entry)
+    }
+
+    /// Writes what follows the content of an entry.
+    pub(crate) fn padding(&mut self, entry: &Entry) -> Result<()> {
         let padding = entry.size.wrapping_neg() % BLOCK as u64;
         self.write(&[0; BLOCK][..padding as usize])
     }
 
+    /// What is written to.
+    pub(crate) fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Writes an entry whose content is at hand; sets its size.
+    #[cfg(test)]
     pub(crate) fn append_bytes(&mut self, mut entry: Entry, content: &[u8]) -> Result<()> {
         entry.size = content.len() as u64;
         self.append(&entry, &mut &*content)
@@ -75,7 +86,8 @@ impl<W: Write> Writer<W> {
         self.out.write_all(bytes).map_err(Error::Write)
     }
 
-    fn header(&mut self, entry: &Entry) -> Result<()> {
+    /// Writes what precedes the content of an entry.
+    pub(crate) fn header(&mut self, entry: &Entry) -> Result<()> {
         let (block, records) = encode(entry);
         if !records.is_empty() {
             let mut extended = Entry::new(&b"PaxHeaders.0/entry"[..], Kind::Pax, 0, Time::default());

@@ -20,6 +20,7 @@ use crate::command::Command;
 pub(crate) const GROUP: Command = Command::group("image", "Manage images", BELOW);
 
 static BELOW: &[Command] = &[
+    super::builder::build::COMMAND,
     history::COMMAND,
     import::COMMAND,
     inspect::COMMAND,

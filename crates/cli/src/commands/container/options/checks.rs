@@ -15,7 +15,7 @@ pub(super) fn stream(text: &str) -> Result<String, String> {
 }
 
 /// `--add-host NAME:ADDRESS` or `NAME=ADDRESS`: always with the colon, IPv6 addresses without brackets.
-pub(super) fn extra_host(text: &str) -> Result<String, String> {
+pub(crate) fn extra_host(text: &str) -> Result<String, String> {
     let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).unwrap_or_default();
     if name.is_empty() {
         return Err(format!("bad format for add-host: {}", quote(text)));

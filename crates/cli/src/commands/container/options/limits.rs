@@ -25,7 +25,7 @@ const KINDS: &[&str] = &[
 ];
 
 /// `NAME=SOFT[:HARD]`.
-pub(super) fn ulimit(text: &str) -> Result<Ulimit, String> {
+pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
     let (name, limits) = text.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {text}"))?;
     if !KINDS.contains(&name) {
         return Err(format!("invalid ulimit type: {name}"));
@@ -52,7 +52,7 @@ pub(super) fn ulimit(text: &str) -> Result<Ulimit, String> {
 }
 
 /// All limits by name; the last of a name counts.
-pub(super) fn ulimits(texts: &[String]) -> Result<Vec<Ulimit>, String> {
+pub(crate) fn ulimits(texts: &[String]) -> Result<Vec<Ulimit>, String> {
     let mut by_name = BTreeMap::new();
     for text in texts {
         let limit = ulimit(text)?;

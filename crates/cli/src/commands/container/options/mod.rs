@@ -37,6 +37,10 @@ pub(crate) use self::{
     flags::{CREATE, CREATE_FLAGS},
     host_config::restart_policy,
 };
+pub(crate) use self::{
+    checks::extra_host,
+    limits::{ulimit, ulimits},
+};
 use crate::Matches;
 
 /// What the command line may refer to: the client's own environment and files.

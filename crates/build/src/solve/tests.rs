@@ -1,0 +1,122 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wharf_oci::Platform;
+
+use super::*;
+use crate::graph::{MkdirStep, Op};
+
+/// Counts what is done; the value of a step is its path.
+#[derive(Default)]
+struct Counting {
+    cache: Mutex<HashMap<Digest, String>>,
+    executed: AtomicUsize,
+    together: Option<Barrier>,
+    aborted: AtomicUsize,
+}
+
+impl Worker for Counting {
+    type Value = String;
+    type Error = String;
+
+    fn source(&self, _: NodeId, _: &Node) -> Result<String, String> {
+        Ok(String::new())
+    }
+
+    fn fingerprint(&self, _: &Node, _: NodeId, value: &String) -> Result<String, String> {
+        Ok(value.clone())
+    }
+
+    fn cached(&self, key: &Digest) -> Result<Option<String>, String> {
+        Ok(self.cache.lock().unwrap().get(key).cloned())
+    }
+
+    fn execute(
+        &self,
+        _: NodeId,
+        node: &Node,
+        inputs: &[(NodeId, String)],
+        key: &Digest,
+    ) -> Result<String, String> {
+        let Op::Mkdir(step) = &node.op else { return Err("no step".to_owned()) };
+        if step.path == "bad" {
+            return Err("it is bad".to_owned());
+        }
+        if let Some(barrier) = &self.together {
+            barrier.wait();
+        }
+        self.executed.fetch_add(1, Ordering::SeqCst);
+        let value = format!("{}/{}", inputs[0].1, step.path);
+        self.cache.lock().unwrap().insert(key.clone(), value.clone());
+        Ok(value)
+    }
+
+    fn progress(&self, _: NodeId, _: Stage<'_, String>) {}
+
+    fn abort(&self) {
+        self.aborted.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn node(op: Op) -> Node {
+    Node {
+        op,
+        name: String::new(),
+        lines: None,
+        stage: String::new(),
+        no_cache: false,
+        platform: Platform::host(),
+    }
+}
+
+fn mkdir(root: usize, path: &str) -> Node {
+    node(Op::Mkdir(MkdirStep { root: NodeId(root), path: path.to_owned() }))
+}
+
+fn graph(nodes: Vec<Node>) -> Graph {
+    Graph { nodes, ..Graph::default() }
+}
+
+#[test]
+fn a_step_is_done_once() {
+    let worker = Counting::default();
+    let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(1, "b"), mkdir(0, "a"), mkdir(3, "b")]);
+    let values = solve(&graph, &worker, &Claims::default()).unwrap();
+    assert_eq!(values, ["", "/a", "/a/b", "/a", "/a/b"]);
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 2);
+    solve(&graph, &worker, &Claims::default()).unwrap();
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 2);
+    let mut again = graph.clone();
+    again.nodes[1].no_cache = true;
+    solve(&again, &worker, &Claims::default()).unwrap();
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn independent_steps_run_side_by_side() {
+    let worker = Counting { together: Some(Barrier::new(3)), ..Counting::default() };
+    let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(0, "b"), mkdir(0, "c")]);
+    solve(&graph, &worker, &Claims::default()).unwrap();
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn the_first_failure_ends_the_rest() {
+    let worker = Counting::default();
+    let graph = graph(vec![node(Op::Scratch), mkdir(0, "bad"), mkdir(1, "b")]);
+    let failed = solve(&graph, &worker, &Claims::default()).unwrap_err();
+    assert_eq!((failed.node, failed.error.as_str()), (NodeId(1), "it is bad"));
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 0);
+    assert_eq!(worker.aborted.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn keys_tell_steps_apart() {
+    let of = |node: Node, print: &str| key::key(&node, &[print.to_owned()]);
+    assert_eq!(of(mkdir(0, "a"), "x"), of(mkdir(7, "a"), "x"));
+    assert_ne!(of(mkdir(0, "a"), "x"), of(mkdir(0, "b"), "x"));
+    assert_ne!(of(mkdir(0, "a"), "x"), of(mkdir(0, "a"), "y"));
+}

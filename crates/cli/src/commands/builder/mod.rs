@@ -1,0 +1,20 @@
+//! The commands below `builder` and `buildx`.
+
+pub(crate) mod build;
+mod context;
+mod display;
+mod du;
+mod output;
+mod prune;
+mod request;
+mod session;
+
+use crate::command::Command;
+
+/// The group.
+pub(crate) const GROUP: Command = Command::group("builder", "Manage builds", BELOW);
+
+/// The same under the name of Docker's plugin.
+pub(crate) const BUILDX: Command = Command::group("buildx", "Docker Buildx", BELOW);
+
+static BELOW: &[Command] = &[build::COMMAND, du::COMMAND, prune::COMMAND];

@@ -1,0 +1,53 @@
+//! Ending a build before its end.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use wharf_monitor::Client;
+
+/// `SIGKILL`.
+const KILL: i32 = 9;
+
+/// Whether a build is to end, and what runs for it. Cloning gives another handle to the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    cancelled: AtomicBool,
+    running: Mutex<Vec<Arc<Client>>>,
+}
+
+impl Cancel {
+    /// Ends the build: what runs is killed and nothing more is begun.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::SeqCst);
+        for monitor in self.running().iter() {
+            if let Err(error) = monitor.kill(KILL, true) {
+                tracing::debug!(%error, "a step of a cancelled build has ended by itself");
+            }
+        }
+    }
+
+    /// Whether the build is to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Runs `work` while the process behind `monitor` is killed when the build is cancelled.
+    pub(super) fn watching<T>(&self, monitor: &Arc<Client>, work: impl FnOnce() -> T) -> T {
+        self.running().push(monitor.clone());
+        if self.is_cancelled() {
+            let _ = monitor.kill(KILL, true);
+        }
+        let done = work();
+        self.running().retain(|other| !Arc::ptr_eq(other, monitor));
+        done
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Arc<Client>>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,324 @@
+//! `POST /build`: the classic protocol. The context comes as an archive, what happens goes back as lines of JSON, one
+//! instruction after the other however the steps were done.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use wharf_api::progress::{ErrorDetail, Progress};
+use wharf_build::{dockerfile::Dockerfile, graph::Graph, ignore::Matcher, plan::PlanOptions};
+use wharf_oci::{Platform, Reference};
+
+use super::{
+    BuildClient, BuildRequest, Cancel, Report, RunOptions, archive,
+    failure::{BuildError, StepError},
+    remote,
+    tree::{Kind, Tree, TreeEntry},
+};
+use crate::{Engine, Error, Result, image::Credentials};
+
+/// The parameters of `POST /build`.
+#[derive(Debug, Clone, Default)]
+pub struct ClassicRequest {
+    /// Path of the Dockerfile in the context; `Dockerfile` if empty.
+    pub dockerfile: String,
+    /// Address of the context, in the place of the body.
+    pub remote: String,
+    /// Names of the image.
+    pub names: Vec<Reference>,
+    /// Only the id is wanted.
+    pub quiet: bool,
+    /// Nothing comes from the cache.
+    pub no_cache: bool,
+    /// Images are pulled even if they are there.
+    pub pull: bool,
+    /// Build arguments; those without a value come from nowhere and are left out.
+    pub build_args: BTreeMap<String, Option<String>>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Stage to build.
+    pub target: String,
+    /// Platform to build for.
+    pub platform: Option<Platform>,
+    /// What all `RUN` steps have in common.
+    pub run: RunOptions,
+    /// For registries, by host.
+    pub credentials: HashMap<String, Credentials>,
+}
+
+impl Engine {
+    /// Builds an image from an archive, and reports it as the classic builder does.
+    ///
+    /// # Errors
+    /// 400 for a context or Dockerfile that cannot be read. What fails later is told in the stream.
+    pub fn build_classic(
+        self: &Arc<Self>,
+        request: &ClassicRequest,
+        body: &mut (dyn Read + Send),
+        cancel: &Cancel,
+        report: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<()> {
+        let tree = match request.remote.as_str() {
+            "" => archive::tree(self, body)?,
+            url => self.remote_context(url, &request.dockerfile)?,
+        };
+        let name = if request.dockerfile.is_empty() { "Dockerfile" } else { &request.dockerfile };
+        let text = read_text(&tree, name)?;
+        if text.trim().is_empty() {
+            return Err(Error::invalid(format!("the Dockerfile ({name}) cannot be empty")));
+        }
+        let dockerfile = Dockerfile::parse(&text).map_err(|error| Error::invalid(error.message))?;
+        let tree = without_ignored(tree)?;
+        let request = build_request(request);
+        let client = Client {
+            tree: Mutex::new(Some(tree)),
+            lines: Mutex::new(Lines { report, steps: Vec::new(), front: 0 }),
+        };
+        match self.run_classic(&dockerfile, &request.0, &client, cancel, request.1) {
+            Ok(()) => {}
+            Err(error) => client.failed(&error),
+        }
+        Ok(())
+    }
+
+    fn run_classic(
+        self: &Arc<Self>,
+        dockerfile: &Dockerfile,
+        request: &BuildRequest,
+        client: &Client<'_>,
+        cancel: &Cancel,
+        quiet: bool,
+    ) -> Result<(), BuildError> {
+        let graph = self.plan_build(dockerfile, request)?;
+        if !quiet {
+            client.prepare(dockerfile, &graph);
+        }
+        let solved = self.solve(&graph, request, client, cancel)?;
+        let built = solved.images(request)?;
+        client.finish();
+        for id in &built.images {
+            let text = match quiet {
+                true => format!("{id}\n"),
+                false => {
+                    client
+                        .say(Progress { aux: Some(serde_json::json!({ "ID": id })), ..Progress::default() });
+                    format!("Successfully built {}\n", id.short())
+                }
+            };
+            client.say(Progress::stream(text));
+        }
+        if !quiet {
+            for name in &request.names {
+                client.say(Progress::stream(format!("Successfully tagged {}\n", name.familiar())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The context that is at an address: an archive, or a Dockerfile alone, which gets the name `file`.
+    pub(super) fn remote_context(self: &Arc<Self>, url: &str, file: &str) -> Result<Tree> {
+        if !url.starts_with("http://") && !url.starts_with("https://") || url.ends_with(".git") {
+            return Err(Error::not_implemented(format!(
+                "{url}: contexts from git repositories are not supported"
+            )));
+        }
+        let mut content = Vec::new();
+        let limit = self.store.limits().tar_bytes;
+        let mut reader = remote::fetch(self, url)?.take(limit);
+        reader
+            .by_ref()
+            .take(512)
+            .read_to_end(&mut content)
+            .map_err(|error| Error::system(error.to_string()))?;
+        let is_text = !content.contains(&0) && std::str::from_utf8(&content).is_ok();
+        let mut whole = content.chain(reader);
+        if !is_text {
+            return archive::tree(self, &mut whole);
+        }
+        let folder = archive::Folder::create(self)?;
+        let (digest, size) = folder.store(&mut whole, limit)?;
+        let name = if file.is_empty() { "Dockerfile" } else { file };
+        let entry = TreeEntry { mode: 0o600, size, digest: digest.into(), ..TreeEntry::default() };
+        Ok(Tree::new(BTreeMap::from([(name.to_owned(), entry)]), Box::new(folder)))
+    }
+}
+
+/// The request as the solver takes it, and whether only the id is wanted.
+fn build_request(request: &ClassicRequest) -> (BuildRequest, bool) {
+    let given = |(name, value): (&String, &Option<String>)| Some((name.clone(), value.clone()?));
+    let options = PlanOptions {
+        target: Some(request.target.clone()).filter(|target| !target.is_empty()),
+        build_args: request.build_args.iter().filter_map(given).collect(),
+        labels: request.labels.clone(),
+        platforms: request.platform.clone().into_iter().collect(),
+        no_cache: request.no_cache,
+        ..PlanOptions::default()
+    };
+    let build = BuildRequest {
+        options,
+        names: request.names.clone(),
+        run: request.run.clone(),
+        pull: request.pull,
+        credentials: request.credentials.clone(),
+    };
+    (build, request.quiet)
+}
+
+pub(super) fn read_text(tree: &Tree, name: &str) -> Result<String> {
+    let missing = || Error::invalid(format!("Cannot locate specified Dockerfile: {name}"));
+    let real = tree.find(name).filter(|real| tree.get(real).is_some_and(|entry| entry.kind == Kind::File));
+    let real = real.ok_or_else(missing)?;
+    let mut text = String::new();
+    let file = tree.open(&real)?;
+    let limit = wharf_build::dockerfile::LONGEST_TEXT as u64;
+    file.take(limit + 1).read_to_string(&mut text).map_err(|error| Error::invalid(error.to_string()))?;
+    Ok(text)
+}
+
+/// Leaves out what the context's own `.dockerignore` names.
+pub(super) fn without_ignored(mut tree: Tree) -> Result<Tree> {
+    if tree.get(".dockerignore").is_none() {
+        return Ok(tree);
+    }
+    let ignore = Matcher::parse(&read_text(&tree, ".dockerignore")?).map_err(Error::invalid)?;
+    tree.entries.retain(|path, _| !ignore.excluded(path));
+    Ok(tree)
+}
+
+/// The classic builder's client.
+struct Client<'a> {
+    tree: Mutex<Option<Tree>>,
+    lines: Mutex<Lines<'a>>,
+}
+
+struct Lines<'a> {
+    report: &'a mut (dyn FnMut(Progress) + Send),
+    steps: Vec<Step>,
+    /// The instruction that is being told of.
+    front: usize,
+}
+
+/// An instruction, with what there is to tell of it.
+#[derive(Default)]
+struct Step {
+    text: String,
+    /// Its node; metadata has none.
+    node: Option<usize>,
+    /// Whether its first line was told.
+    told: bool,
+    done: bool,
+    cached: bool,
+    output: Vec<u8>,
+}
+
+impl<'a> Client<'a> {
+    /// Lists the instructions of the stages that are built.
+    fn prepare(&self, dockerfile: &Dockerfile, graph: &Graph) {
+        let mut lines = self.lock();
+        let node_at = |range: &std::ops::RangeInclusive<usize>| {
+            graph.nodes.iter().position(|node| node.lines.as_ref() == Some(range))
+        };
+        for stage in &dockerfile.stages {
+            let needed = node_at(&stage.lines).is_some()
+                || stage.instructions.iter().any(|instruction| node_at(&instruction.lines).is_some());
+            if !needed {
+                continue;
+            }
+            lines.steps.push(Step {
+                text: stage.source.clone(),
+                node: node_at(&stage.lines),
+                ..Step::default()
+            });
+            for instruction in &stage.instructions {
+                let node = node_at(&instruction.lines);
+                lines.steps.push(Step { text: instruction.source.clone(), node, ..Step::default() });
+            }
+        }
+        lines.advance();
+    }
+
+    fn finish(&self) {
+        let mut lines = self.lock();
+        lines.steps.iter_mut().for_each(|step| step.done = true);
+        lines.advance();
+    }
+
+    fn failed(&self, error: &BuildError) {
+        self.lock().advance();
+        let (message, code) = match &error.cause {
+            Some(StepError::Exit { args, code }) => {
+                (format!("The command '{}' returned a non-zero code: {code}", args.join(" ")), *code)
+            }
+            _ => (error.message.clone(), 0),
+        };
+        let detail = ErrorDetail { code: code.into(), message: message.clone() };
+        self.say(Progress { error_detail: Some(detail), error: message, ..Progress::default() });
+    }
+
+    fn say(&self, line: Progress) {
+        (self.lock().report)(line);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lines<'a>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines<'_> {
+    /// Tells whatever can be told: the instruction at the front as far as it is, and those behind it that are done.
+    fn advance(&mut self) {
+        let total = self.steps.len();
+        while let Some(step) = self.steps.get_mut(self.front) {
+            let mut text = String::new();
+            if !step.told {
+                text = format!("Step {}/{total} : {}\n", self.front + 1, step.text);
+                step.told = true;
+            }
+            text.push_str(&String::from_utf8_lossy(&std::mem::take(&mut step.output)));
+            let done = step.done || step.node.is_none();
+            if done && step.cached {
+                text.push_str(" ---> Using cache\n");
+            }
+            if !text.is_empty() {
+                (self.report)(Progress::stream(text));
+            }
+            if !done {
+                return;
+            }
+            self.front += 1;
+        }
+    }
+}
+
+impl BuildClient for Client<'_> {
+    fn context(&self, name: &str) -> Result<Tree> {
+        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner).take();
+        tree.filter(|_| name.is_empty())
+            .ok_or_else(|| Error::invalid(format!("there is no context {name:?}")))
+    }
+
+    fn secret(&self, _: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn report(&self, report: Report<'_>) {
+        let mut lines = self.lock();
+        let number = match &report {
+            Report::Started { step, .. }
+            | Report::Cached { step }
+            | Report::Done { step }
+            | Report::Failed { step, .. }
+            | Report::Output { step, .. } => *step,
+        };
+        let Some(step) = lines.steps.iter_mut().find(|step| step.node == Some(number)) else { return };
+        match report {
+            Report::Output { text, .. } => step.output.extend_from_slice(text),
+            Report::Cached { .. } => (step.done, step.cached) = (true, true),
+            Report::Done { .. } => step.done = true,
+            Report::Started { .. } | Report::Failed { .. } => {}
+        }
+        lines.advance();
+    }
+}

@@ -1,0 +1,101 @@
+//! The image that a build ends in.
+
+use jiff::Timestamp;
+use wharf_api::time;
+use wharf_build::graph::Output;
+use wharf_oci::{
+    Digest, Reference,
+    image::{History, ImageConfig, RootFs},
+};
+use wharf_store::NewImage;
+
+use super::worker::Layers;
+use crate::{Engine, Error, Result};
+
+impl Engine {
+    /// Stores the image of an output whose nodes have these file systems, and returns its id.
+    pub(super) fn put_built(
+        &self,
+        output: &Output,
+        root: &Layers,
+        made: &dyn Fn(wharf_build::graph::NodeId) -> Option<Timestamp>,
+        epoch: Option<i64>,
+        names: &[Reference],
+    ) -> Result<Digest> {
+        let config = self.built_config(output, root, made, epoch)?;
+        let config = serde_json::to_vec(&config).map_err(|error| Error::system(error.to_string()))?;
+        let record = self.db.write(|tx| {
+            let new = NewImage { config: &config, manifest: None, parent: None };
+            Ok::<_, Error>(self.store.images().put(tx, new)?)
+        })?;
+        for name in names {
+            self.images.tag(record.id.as_str(), name)?;
+        }
+        Ok(record.id)
+    }
+
+    fn built_config(
+        &self,
+        output: &Output,
+        root: &Layers,
+        made: &dyn Fn(wharf_build::graph::NodeId) -> Option<Timestamp>,
+        epoch: Option<i64>,
+    ) -> Result<ImageConfig> {
+        let (diff_ids, base) = self.db.read(|view| {
+            let diff_ids = root.chains.iter().map(|chain| Ok(self.store.layer(view, chain)?.diff_id));
+            let diff_ids = diff_ids.collect::<Result<Vec<_>>>()?;
+            let base = output.base.as_ref().map(|base| self.store.images().config(view, &base.id));
+            Ok::<_, Error>((diff_ids, base.transpose()?))
+        })?;
+        let mut history = base.as_ref().map(|base| base.history.clone()).unwrap_or_default();
+        for (entry, node) in &output.history {
+            let created = epoch.and_then(|epoch| Timestamp::from_second(epoch).ok()).or(node.and_then(made));
+            history.push(History { created: created.map(time::rfc3339_nano), ..entry.clone() });
+        }
+        fill_times(&mut history);
+        let created = history.last().and_then(|entry| entry.created.clone());
+        let platform = &output.platform;
+        Ok(ImageConfig {
+            architecture: platform.architecture.clone(),
+            variant: platform.variant.clone(),
+            os: platform.os.clone(),
+            os_version: platform.os_version.clone(),
+            os_features: platform.os_features.clone(),
+            created: created.or_else(|| Some(time::rfc3339_nano(Timestamp::now()))),
+            author: output.author.clone(),
+            config: output.config.clone(),
+            rootfs: RootFs::layers(diff_ids),
+            history,
+            ..ImageConfig::default()
+        })
+    }
+}
+
+/// Entries without a layer of their own get the time of the one before, or of the first that follows: so the same build
+/// from the cache gives the same image.
+fn fill_times(history: &mut [History]) {
+    let first = history.iter().find_map(|entry| entry.created.clone());
+    let mut last = None;
+    for (at, entry) in history.iter_mut().enumerate() {
+        match &entry.created {
+            Some(created) => last = Some(created.clone()),
+            None => entry.created = if at == 0 { first.clone() } else { last.clone().or(first.clone()) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_come_from_layers() {
+        let entry =
+            |created: Option<&str>| History { created: created.map(str::to_owned), ..History::default() };
+        let mut history = [entry(None), entry(Some("1")), entry(None), entry(Some("2")), entry(None)];
+        fill_times(&mut history);
+        let times: Vec<_> =
+            history.iter().map(|entry| entry.created.as_deref().unwrap_or_default()).collect();
+        assert_eq!(times, ["1", "1", "1", "2", "2"]);
+    }
+}

@@ -1,0 +1,246 @@
+//! The builder: the engine's half of it. What a Dockerfile means is `wharf-build`'s; here its steps are done.
+//!
+//! - [`Engine::build`]: a Dockerfile becomes images
+//! - `worker`: does the steps of a graph: `copy`, `run` (with `mounts`), and sources (`archive`, `remote`)
+//! - `kept`: what is remembered of a client's folder
+//! - `tree`, `select`, `place`: files of a client, which of them a step means, and putting them into a file system
+//! - `image`: the image that comes out
+//! - `classic`, `session`: the two protocols that clients build with
+//! - `prune`: the build cache
+
+mod archive;
+mod cancel;
+mod classic;
+mod copy;
+mod failure;
+mod image;
+mod kept;
+mod mounts;
+mod pattern;
+mod place;
+mod prune;
+mod remote;
+mod run;
+mod select;
+mod session;
+mod tree;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use jiff::Timestamp;
+use wharf_build::{
+    dockerfile::Dockerfile,
+    graph::{Graph, NodeId},
+    plan::{self, PlanOptions, ResolvedImage, plan},
+    solve::{Claims, solve},
+};
+use wharf_oci::{Digest, Platform, Reference};
+
+pub use self::{cancel::Cancel, classic::ClassicRequest, prune::PruneOptions, run::RunOptions};
+use self::{
+    failure::{BuildError, StepError},
+    tree::Tree,
+    worker::{Build, Value},
+};
+use crate::{
+    Engine, Result,
+    image::{Credentials, PullRequest},
+};
+
+/// What builds share.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    /// Steps that are being done.
+    claims: Claims,
+    /// Folders of `RUN --mount=type=cache` that somebody has for himself.
+    caches: Claims,
+}
+
+/// What is to be built.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BuildRequest {
+    /// What it is asked for.
+    pub(crate) options: PlanOptions,
+    /// Names of the image.
+    pub(crate) names: Vec<Reference>,
+    /// What all `RUN` steps have in common.
+    pub(crate) run: RunOptions,
+    /// Images are pulled even if they are there.
+    pub(crate) pull: bool,
+    /// For registries, by host.
+    pub(crate) credentials: HashMap<String, Credentials>,
+}
+
+/// Who asks for a build: what it has and hears.
+trait BuildClient: Sync {
+    /// The files of a context, without what its ignore file leaves out.
+    ///
+    /// # Errors
+    /// There is no such context, or it cannot be read.
+    fn context(&self, name: &str) -> Result<Tree>;
+
+    /// A secret; `None` if the client does not have it.
+    ///
+    /// # Errors
+    /// The client is gone.
+    fn secret(&self, id: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Hears how far the build is.
+    fn report(&self, report: Report<'_>);
+}
+
+/// How far a build is. Steps are numbered from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Report<'a> {
+    /// A step has begun.
+    Started { step: usize, name: &'a str },
+    /// Its result was known.
+    Cached { step: usize },
+    /// It is done.
+    Done { step: usize },
+    /// It failed.
+    Failed { step: usize, error: String },
+    /// It wrote something.
+    Output { step: usize, text: &'a [u8] },
+}
+
+/// What a build ended in.
+pub(crate) struct Built {
+    /// Ids of the images, in the order of the graph's outputs.
+    pub(crate) images: Vec<Digest>,
+}
+
+/// A graph of which everything is done, with what keeps its layers.
+pub(crate) struct Solved<'a> {
+    build: Build<'a>,
+    values: Vec<Value>,
+}
+
+impl Engine {
+    /// Plans a build: reads the Dockerfile and finds the images it begins with.
+    ///
+    /// # Errors
+    /// In the words of the reference builder.
+    fn plan_build(&self, dockerfile: &Dockerfile, request: &BuildRequest) -> Result<Graph, BuildError> {
+        let images = Resolver { engine: self, request, pulled: Mutex::default() };
+        plan(dockerfile, &request.options, &images).map_err(BuildError::from)
+    }
+
+    /// Does all steps of a graph.
+    ///
+    /// # Errors
+    /// The first step that failed.
+    fn solve<'a>(
+        self: &'a Arc<Self>,
+        graph: &'a Graph,
+        request: &'a BuildRequest,
+        client: &'a dyn BuildClient,
+        cancel: &'a Cancel,
+    ) -> Result<Solved<'a>, BuildError> {
+        let now = request.options.epoch.unwrap_or_else(|| Timestamp::now().as_second());
+        let build = Build {
+            engine: self,
+            graph,
+            client,
+            run: &request.run,
+            cancel,
+            lease: self.store.lease(),
+            contexts: Mutex::new(HashMap::new()),
+            now,
+        };
+        match solve(graph, &build, &self.builder.claims) {
+            Ok(values) => Ok(Solved { build, values }),
+            Err(failed) => Err(BuildError::step(graph, failed)),
+        }
+    }
+}
+
+impl Solved<'_> {
+    /// Stores the images and names them.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub(crate) fn images(&self, request: &BuildRequest) -> Result<Built> {
+        let made = |node: NodeId| match &self.values[node.0] {
+            Value::Layers(layers) => layers.created,
+            Value::Files(_) => None,
+        };
+        let engine = self.build.engine;
+        let mut images = Vec::new();
+        for output in &self.build.graph.outputs {
+            let root = self.values[output.root.0].layers()?;
+            images.push(engine.put_built(output, root, &made, request.options.epoch, &request.names)?);
+        }
+        Ok(Built { images })
+    }
+}
+
+impl Solved<'_> {
+    /// Writes the files of the first output as a tar.
+    ///
+    /// # Errors
+    /// They cannot be read, or not be written.
+    pub(crate) fn files(&self, out: &mut dyn std::io::Write) -> Result<()> {
+        let Some(output) = self.build.graph.outputs.first() else { return Ok(()) };
+        let root = self.values[output.root.0].layers()?;
+        let scratch = self.build.scratch(&root.chains)?;
+        Ok(scratch.snapshot.export(out)?)
+    }
+}
+
+/// Finds the images of a plan: here, or in a registry.
+struct Resolver<'a> {
+    engine: &'a Engine,
+    request: &'a BuildRequest,
+    /// What was pulled for this build already.
+    pulled: Mutex<HashMap<String, ()>>,
+}
+
+impl plan::Images for Resolver<'_> {
+    fn resolve(&self, name: &str, platform: &Platform) -> Result<ResolvedImage, String> {
+        self.find(name, platform).map_err(|error| error.to_string())
+    }
+}
+
+impl Resolver<'_> {
+    fn find(&self, name: &str, platform: &Platform) -> Result<ResolvedImage> {
+        let images = &self.engine.images;
+        let mut found = images.find(name, Some(platform));
+        let missing = found.as_ref().is_err_and(|error| error.kind() == wharf_api::ErrorKind::NotFound);
+        let again = self.request.pull && !self.is_pulled(name);
+        if missing || again {
+            let mut request = PullRequest::new(name, "")?;
+            if request.reference.is_name_only() {
+                request.reference = request.reference.with_default_tag();
+            }
+            request.platform = Some(platform.clone());
+            request.credentials = self.request.credentials.get(request.reference.domain()).cloned();
+            match images.pull(&request, &mut |_| {}) {
+                Ok(()) => {}
+                Err(error) if missing => return Err(error.context(format!("{name}: "))),
+                Err(error) => return Err(error),
+            }
+            found = images.find(name, Some(platform));
+        }
+        let found = found?;
+        let reference = match Reference::parse(name) {
+            Ok(reference) => canonical(reference.with_default_tag()),
+            Err(_) => found.id().to_string(),
+        };
+        Ok(ResolvedImage { reference, id: found.id().clone(), config: found.config().clone() })
+    }
+
+    fn is_pulled(&self, name: &str) -> bool {
+        let mut pulled = self.pulled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pulled.insert(name.to_owned(), ()).is_some()
+    }
+}
+
+/// `docker.io/library/alpine:3.20`.
+fn canonical(reference: Reference) -> String {
+    reference.to_string()
+}

@@ -1,0 +1,410 @@
+//! `wharf build`: a stream of frames to a client that holds the files. See [`wharf_api::build`].
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use wharf_api::build::{
+    Ask, Entry, Event, Export, Failure, Frame, HEAD, LONGEST, Outcome, Request, Warning, What,
+};
+use wharf_build::{
+    dockerfile::Dockerfile,
+    graph::Graph,
+    plan::{NamedContext, PlanOptions},
+};
+use wharf_oci::{Platform, Reference};
+
+use super::{
+    BuildClient, BuildRequest, Cancel, Report, RunOptions, Solved,
+    classic::{read_text, without_ignored},
+    failure::BuildError,
+    kept::Kept,
+    tree::Tree,
+};
+use crate::{Engine, Error, Result, image::Credentials};
+
+/// Pieces of an answer that are read ahead.
+const AHEAD: usize = 8;
+
+/// Bytes of an export that are sent at once.
+const PIECE: usize = 256 << 10;
+
+impl Engine {
+    /// Serves a client of `wharf build` to its end.
+    pub fn serve_build(self: &Arc<Self>, stream: UnixStream) {
+        if let Err(error) = self.try_serve_build(stream) {
+            tracing::debug!(%error, "a client of a build is gone");
+        }
+    }
+
+    fn try_serve_build(self: &Arc<Self>, stream: UnixStream) -> io::Result<()> {
+        let mut input = BufReader::with_capacity(64 << 10, stream.try_clone()?);
+        let first = read_frame(&mut input)?.filter(|frame| frame.kind == Frame::REQUEST);
+        let Some(first) = first else { return Err(io::ErrorKind::InvalidData.into()) };
+        let cancel = Cancel::default();
+        let session = Arc::new(Session {
+            output: Mutex::new(stream),
+            answers: Mutex::default(),
+            next: AtomicU32::new(0),
+        });
+        let (reading, watched) = (session.clone(), cancel.clone());
+        thread::Builder::new().name("build-client".to_owned()).spawn(move || {
+            reading.read_answers(&mut input);
+            watched.cancel();
+        })?;
+        let request = serde_json::from_slice::<Request>(&first.payload)?;
+        let mut outcome = Outcome::default();
+        if let Err(error) = self.build_session(&request, &session, &cancel, &mut outcome) {
+            outcome.error = Some(Failure {
+                message: error.message,
+                lines: error.lines.map(|lines| (*lines.start(), *lines.end())),
+                step: error.step.and_then(|node| u32::try_from(node.0).ok()),
+            });
+        }
+        session.send(&Frame::document(Frame::DONE, &outcome))?;
+        session.output().shutdown(std::net::Shutdown::Write)
+    }
+
+    fn build_session(
+        self: &Arc<Self>,
+        request: &Request,
+        session: &Arc<Session>,
+        cancel: &Cancel,
+        outcome: &mut Outcome,
+    ) -> Result<(), BuildError> {
+        let folders = request.folders.iter();
+        let kept = folders.map(|(name, identity)| (name.clone(), Kept::open(&self.paths, identity)));
+        let (text, remote) = match request.remote.as_str() {
+            "" => (request.dockerfile.clone(), None),
+            url => {
+                let tree = self.remote_context(url, &request.file)?;
+                (read_text(&tree, &request.file)?, Some(without_ignored(tree)?))
+            }
+        };
+        let client = Client {
+            engine: self,
+            session: session.clone(),
+            kept: kept.collect(),
+            remote: Mutex::new(remote),
+        };
+        let dockerfile = Dockerfile::parse(&text)?;
+        let build = build_request(request)?;
+        let graph = self.plan_build(&dockerfile, &build)?;
+        outcome.warnings = graph.warnings.iter().map(warning).collect();
+        if request.export == Export::Check {
+            return Ok(());
+        }
+        let solved = self.solve(&graph, &build, &client, cancel)?;
+        self.export(request, &build, &graph, &solved, session, outcome)?;
+        client.kept.values().for_each(Kept::settle);
+        Ok(())
+    }
+
+    fn export(
+        self: &Arc<Self>,
+        request: &Request,
+        build: &BuildRequest,
+        graph: &Graph,
+        solved: &Solved<'_>,
+        session: &Session,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        if graph.outputs.len() > 1 && request.export != Export::Nothing {
+            return Err(Error::not_implemented("images for several platforms are not supported"));
+        }
+        match request.export {
+            Export::Nothing | Export::Check => {}
+            Export::Image | Export::Archive => {
+                let built = solved.images(build)?;
+                if request.export == Export::Archive {
+                    let names: Vec<String> = match build.names.as_slice() {
+                        [] => built.images.iter().map(ToString::to_string).collect(),
+                        names => names.iter().map(Reference::familiar).collect(),
+                    };
+                    let mut out = Exporter::new(session);
+                    self.images.save(&names, &mut out)?;
+                    out.flush().map_err(|error| Error::system(error.to_string()))?;
+                }
+                outcome.images = built.images.iter().map(ToString::to_string).collect();
+            }
+            Export::Files => {
+                let mut out = Exporter::new(session);
+                solved.files(&mut out)?;
+                out.flush().map_err(|error| Error::system(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn warning(warning: &wharf_build::Warning) -> Warning {
+    Warning {
+        check: warning.check.clone(),
+        message: warning.message.clone(),
+        description: warning.description.clone(),
+        lines: (*warning.lines.start(), *warning.lines.end()),
+    }
+}
+
+fn build_request(request: &Request) -> Result<BuildRequest> {
+    let invalid = |error: &dyn std::fmt::Display| Error::invalid(error.to_string());
+    let platform = |text: &String| Platform::parse(text).map_err(|error| invalid(&error));
+    let name = |text: &String| {
+        Reference::parse(text)
+            .map(Reference::with_default_tag)
+            .map_err(|error| Error::invalid(format!("invalid tag {text:?}: {error}")))
+    };
+    let named = |(name, value): (&String, &String)| {
+        let context = match value.strip_prefix("docker-image://") {
+            Some(image) => NamedContext::Image(image.to_owned()),
+            None => NamedContext::Remote(value.clone()),
+        };
+        (name.clone(), context)
+    };
+    let folders = request.folders.keys().filter(|name| !name.is_empty());
+    let mut contexts: BTreeMap<_, _> = folders.map(|name| (name.clone(), NamedContext::Files)).collect();
+    contexts.extend(request.contexts.iter().map(named));
+    let credentials = |(host, auth): (&String, &wharf_api::auth::AuthConfig)| {
+        let credentials = Credentials {
+            username: auth.username.clone(),
+            password: auth.password.clone(),
+            identity_token: auth.identitytoken.clone(),
+            registry_token: auth.registrytoken.clone(),
+        };
+        (host.clone(), credentials)
+    };
+    Ok(BuildRequest {
+        options: PlanOptions {
+            target: request.target.clone(),
+            build_args: request.build_args.clone(),
+            labels: request.labels.clone(),
+            platforms: request.platforms.iter().map(platform).collect::<Result<_>>()?,
+            contexts,
+            no_cache: request.no_cache,
+            no_cache_filter: request.no_cache_filter.clone(),
+            network: request.network.clone(),
+            ignore: request.ignore.clone(),
+            epoch: request.epoch,
+        },
+        names: request.names.iter().map(name).collect::<Result<_>>()?,
+        run: RunOptions {
+            network: request.network.clone(),
+            extra_hosts: request.add_hosts.clone(),
+            shm_size: request.shm_size,
+            ulimits: request.ulimits.clone(),
+            cgroup_parent: request.cgroup_parent.clone(),
+        },
+        pull: request.pull,
+        credentials: request.auth.iter().map(credentials).collect(),
+    })
+}
+
+/// The connection to a client.
+pub(super) struct Session {
+    output: Mutex<UnixStream>,
+    /// Where the parts of answers go, by the number of the question.
+    answers: Mutex<HashMap<u32, SyncSender<Part>>>,
+    next: AtomicU32,
+}
+
+/// A part of an answer.
+enum Part {
+    Data(Vec<u8>),
+    Failed(String),
+}
+
+impl Session {
+    /// Asks the client and returns the answer as it comes.
+    pub(super) fn ask(&self, what: What) -> Result<Answer> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, parts) = sync_channel(AHEAD);
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        let asked = self.send(&Frame::document(Frame::ASK, &Ask { id, what }));
+        asked.map_err(|error| Error::system(format!("the client is gone: {error}")))?;
+        Ok(Answer { parts, current: Vec::new(), at: 0, failed: None })
+    }
+
+    fn send(&self, frame: &[u8]) -> io::Result<()> {
+        self.output().write_all(frame)
+    }
+
+    fn output(&self) -> MutexGuard<'_, UnixStream> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands answers to whoever asked, until the client is gone.
+    fn read_answers(&self, input: &mut impl Read) {
+        while let Ok(Some(frame)) = read_frame(input) {
+            let Some((id, rest)) = frame.number() else { break };
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            let sender = match frame.kind {
+                Frame::DATA => answers.get(&id).cloned(),
+                _ => answers.remove(&id),
+            };
+            drop(answers);
+            let part = match frame.kind {
+                Frame::DATA => Part::Data(rest.to_vec()),
+                Frame::FAILED => Part::Failed(String::from_utf8_lossy(rest).into_owned()),
+                // The end is when nobody can send any more.
+                _ => continue,
+            };
+            if let Some(sender) = sender {
+                // Who asked may have lost interest.
+                let _ = sender.send(part);
+            }
+        }
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// The answer to a question, as a reader.
+pub(super) struct Answer {
+    parts: Receiver<Part>,
+    current: Vec<u8>,
+    at: usize,
+    failed: Option<String>,
+}
+
+impl Answer {
+    /// The whole answer, of at most `limit` bytes; `None` if the client does not have it.
+    pub(super) fn whole(mut self, limit: u64) -> Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        let read = (&mut self).take(limit + 1).read_to_end(&mut bytes);
+        if self.failed.is_some() {
+            return Ok(None);
+        }
+        read.map_err(|error| Error::system(error.to_string()))?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::invalid(format!("the answer exceeds the limit of {limit} bytes")));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Why the client does not have it.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+}
+
+impl Read for Answer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.current.len() {
+            match self.parts.recv() {
+                Ok(Part::Data(data)) => (self.current, self.at) = (data, 0),
+                Ok(Part::Failed(reason)) => {
+                    self.failed = Some(reason.clone());
+                    return Err(io::Error::other(reason));
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.current.len() - self.at);
+        buffer[..length].copy_from_slice(&self.current[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+/// The client as the builder sees it.
+struct Client<'a> {
+    engine: &'a Engine,
+    session: Arc<Session>,
+    kept: HashMap<String, Kept>,
+    /// The build context, if it was fetched.
+    remote: Mutex<Option<Tree>>,
+}
+
+impl BuildClient for Client<'_> {
+    fn context(&self, name: &str) -> Result<Tree> {
+        let remote = || self.remote.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(tree) = name.is_empty().then(remote).flatten() {
+            return Ok(tree);
+        }
+        let Some(kept) = self.kept.get(name) else {
+            return Err(Error::invalid(format!("there is no context {name:?}")));
+        };
+        let answer = self.session.ask(What::List { context: name.to_owned() })?;
+        let mut entries = Vec::new();
+        let lines = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 << 10, answer));
+        for entry in lines.into_iter::<Entry>() {
+            entries.push(entry.map_err(|error| Error::system(format!("reading the context: {error}")))?);
+        }
+        let limit = self.engine.store.limits().tar_bytes;
+        kept.tree(name, entries, self.session.clone(), limit)
+    }
+
+    fn secret(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        // As much as the reference takes.
+        self.session.ask(What::Secret { name: id.to_owned() })?.whole(500 << 10)
+    }
+
+    fn report(&self, report: Report<'_>) {
+        let number = |step: usize| u32::try_from(step).unwrap_or(u32::MAX);
+        let event = match report {
+            Report::Output { step, text } => {
+                for piece in text.chunks(LONGEST / 2) {
+                    let _ = self.session.send(&Frame::numbered(Frame::OUTPUT, number(step), piece));
+                }
+                return;
+            }
+            Report::Started { step, name } => Event::Started { step: number(step), name: name.to_owned() },
+            Report::Cached { step } => Event::Cached { step: number(step) },
+            Report::Done { step } => Event::Done { step: number(step) },
+            Report::Failed { step, error } => Event::Failed { step: number(step), error },
+        };
+        // A client that is gone cancels the build by itself.
+        let _ = self.session.send(&Frame::document(Frame::EVENT, &event));
+    }
+}
+
+/// Sends what is exported.
+struct Exporter<'a> {
+    session: &'a Session,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Exporter<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self { session, buffer: Vec::with_capacity(PIECE) }
+    }
+}
+
+impl Write for Exporter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len().min(PIECE - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..length]);
+        if self.buffer.len() == PIECE {
+            self.flush()?;
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.session.send(&Frame::bytes(Frame::EXPORT, &self.buffer))?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The next frame; `None` at the end of the stream.
+fn read_frame(input: &mut impl Read) -> io::Result<Option<Frame>> {
+    let mut head = [0; HEAD];
+    match input.read_exact(&mut head) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let (kind, length) = Frame::parse_head(head).ok_or(io::ErrorKind::InvalidData)?;
+    let mut payload = vec![0; length];
+    input.read_exact(&mut payload)?;
+    Ok(Some(Frame { kind, payload }))
+}

@@ -1,0 +1,110 @@
+//! The changes of a build step become a layer where they are: the folder is renamed, not copied. One walk gives the
+//! digest of the tar and its recipe.
+
+use std::fs::File;
+use std::io::{Read, Write};
+
+use rustix::fs::{Mode, OFlags};
+use wharf_oci::{Algorithm, Hasher};
+
+use super::ingest::{TempLayer, chain};
+use super::recipe::RecipeWriter;
+use super::{LayerInfo, Lease};
+use crate::snapshot::Archive;
+use crate::tar::write::Writer;
+use crate::tar::{Entry, Kind, Tee};
+use crate::{Error, Result, Snapshot, Store};
+
+/// Bytes of a file hashed at once.
+const PIECE: usize = 128 << 10;
+
+impl Store {
+    /// Makes the changes in a snapshot a layer over those below it. The snapshot must not be mounted and is of no use
+    /// afterwards but for being removed. The lease keeps the layer until something names it. Where nothing changed, the
+    /// layer is empty.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or holds more than [`Limits`](crate::Limits) allow.
+    pub fn seal(&self, snapshot: &Snapshot, lease: &Lease) -> Result<LayerInfo> {
+        let temp = TempLayer::create(self)?;
+        let upper = snapshot.upper();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder =
+            rustix::fs::open(upper, flags, Mode::empty()).map_err(|errno| Error::io("read", upper, errno))?;
+        let recipe = RecipeWriter::create(&temp.0.join("recipe"))?;
+        let sealing = Sealing {
+            writer: Writer::new(Literals { recipe, hasher: Hasher::new(Algorithm::Sha256) }),
+            buffer: vec![0; PIECE],
+            size: 0,
+            limit: self.limits().tar_bytes,
+        };
+        let mut archive = Archive::with(sealing);
+        archive.changes(&folder, &mut Vec::new())?;
+        let sealed = archive.into_inner();
+        let (size, literals) = (sealed.size, sealed.writer.finish()?);
+        let diff_id = literals.hasher.finish();
+        let tar_size = literals.recipe.finish()?;
+        let target = temp.0.join("diff");
+        std::fs::rename(upper, &target).map_err(|source| Error::io("rename", upper, source))?;
+        let parent = snapshot.chains.last().cloned();
+        let chain_id = chain(parent.as_ref(), &diff_id);
+        lease.hold(&chain_id);
+        let info = LayerInfo { chain_id, diff_id, parent, size, tar_size, origins: Vec::new() };
+        self.publish(temp, info)
+    }
+}
+
+/// Takes the entries of the tar that the layer stands for.
+struct Sealing {
+    writer: Writer<Literals>,
+    buffer: Vec<u8>,
+    /// Bytes of files and links, hard-linked files once.
+    size: u64,
+    /// Bytes of content that are read at most.
+    limit: u64,
+}
+
+impl crate::snapshot::Entries for Sealing {
+    fn put(&mut self, entry: &Entry, content: Option<File>) -> Result<()> {
+        self.size += match entry.kind {
+            Kind::Symlink => entry.link.len() as u64,
+            _ => entry.size,
+        };
+        if self.size > self.limit {
+            return Err(Error::Limit { what: "bytes uncompressed", limit: self.limit });
+        }
+        self.writer.header(entry)?;
+        let Some(content) = content.filter(|_| entry.size > 0) else { return Ok(()) };
+        let literals = self.writer.get_mut();
+        literals.recipe.file(&entry.name, &[(0, entry.size)])?;
+        let mut content = content.take(entry.size);
+        let mut left = entry.size;
+        while left > 0 {
+            let got = content.read(&mut self.buffer).map_err(Error::Read)?;
+            if got == 0 {
+                return Err(Error::Read(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            literals.hasher.update(&self.buffer[..got]);
+            left -= got as u64;
+        }
+        self.writer.padding(entry)
+    }
+}
+
+/// Everything in the tar but the contents of files.
+struct Literals {
+    recipe: RecipeWriter,
+    hasher: Hasher,
+}
+
+impl Write for Literals {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.hasher.update(bytes);
+        self.recipe.literal(bytes).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

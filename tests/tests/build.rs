@@ -1,0 +1,185 @@
+//! Building images with the real binary.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use wharf_tests::{Output, TestDaemon};
+
+/// A folder with a Dockerfile and files.
+fn context(daemon: &TestDaemon, dockerfile: &str, files: &[(&str, &str)]) -> PathBuf {
+    let folder = daemon.folder.join("context");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+    for (path, content) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    folder
+}
+
+fn build(daemon: &TestDaemon, folder: &Path, args: &[&str]) -> Output {
+    let folder = folder.to_str().unwrap();
+    daemon.wharf(&[&["build", "--progress", "plain"], args, &[folder]].concat())
+}
+
+/// The kernel deletes links some time after their namespace.
+fn nothing_left(daemon: &TestDaemon) {
+    let gone = wharf_tests::until(std::time::Duration::from_secs(20), || daemon.leftovers().is_empty());
+    assert!(gone, "{:?}", daemon.leftovers());
+}
+
+/// Names of the steps that came from the cache.
+fn cached(output: &Output) -> Vec<String> {
+    let mut name = String::new();
+    let mut found = Vec::new();
+    for line in output.stderr.lines() {
+        let text = line.split_once(' ').map(|(_, text)| text).unwrap_or_default();
+        if text.starts_with('[') {
+            name = text.to_owned();
+        } else if text == "CACHED" {
+            found.push(name.clone());
+        }
+    }
+    found
+}
+
+#[test]
+fn steps_are_cached_by_what_goes_in() {
+    let daemon = TestDaemon::start("buildcache");
+    let text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid >/id\nCOPY f /f\nRUN cat /f /id >/both\n";
+    let folder = context(&daemon, text, &[("f", "one\n")]);
+    let first = build(&daemon, &folder, &["-t", "a"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    assert_eq!(cached(&first), [""; 0]);
+    let id = |name: &str| daemon.run(&["image", "inspect", "-f", "{{.Id}}", name]);
+    assert_eq!(cached(&build(&daemon, &folder, &["-t", "b"])).len(), 3);
+    assert_eq!(id("a"), id("b"), "the same build is the same image");
+    fs::write(folder.join("f"), "two\n").unwrap();
+    assert_eq!(
+        cached(&build(&daemon, &folder, &["-t", "c"])),
+        ["[2/4] RUN cat /proc/sys/kernel/random/uuid >/id"]
+    );
+    assert!(daemon.run(&["run", "--rm", "c", "cat", "/both"]).starts_with("two\n"));
+    let uuid = |name: &str| daemon.run(&["run", "--rm", name, "cat", "/id"]);
+    assert_eq!(uuid("a"), uuid("c"));
+    fs::set_permissions(folder.join("f"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(cached(&build(&daemon, &folder, &["-t", "d"])).len(), 1, "modes matter");
+    assert_eq!(cached(&build(&daemon, &folder, &["--no-cache", "-t", "e"])), [""; 0]);
+    assert_ne!(uuid("a"), uuid("e"));
+    nothing_left(&daemon);
+}
+
+#[test]
+fn a_failing_step_shows_where_and_why() {
+    let daemon = TestDaemon::start("buildfail");
+    let folder = context(&daemon, "FROM busybox\nRUN echo before; exit 9\nRUN true\n", &[]);
+    let failed = build(&daemon, &folder, &[]);
+    assert_eq!(failed.code, 1);
+    for part in [
+        " before\n",
+        "Dockerfile:2\n",
+        "   2 | >>> RUN echo before; exit 9\n",
+        "ERROR: failed to build: failed to solve: process \"/bin/sh -c echo before; exit 9\" did not complete \
+         successfully: exit code: 9\n",
+    ] {
+        assert!(failed.stderr.contains(part), "{part:?} in {}", failed.stderr);
+    }
+    assert_eq!(daemon.run(&["ps", "-aq"]), "");
+    nothing_left(&daemon);
+}
+
+#[test]
+fn copies_stay_inside_and_know_their_owners() {
+    let daemon = TestDaemon::start("buildcopy");
+    let text = "FROM busybox AS other\nRUN ln -s /etc /out; mkdir /d; echo x >/d/x; chown 5:6 /d/x\n\
+                FROM busybox\nRUN ln -s ../../../../../../tmp/escape /link\nCOPY f /link/f\n\
+                COPY --from=other /out/passwd /passwd\nCOPY --from=other /d /d\nCOPY --chown=app --chmod=640 f /own\n\
+                COPY . /all/\nWORKDIR /made/here\nCOPY f .\n";
+    let folder = context(&daemon, text, &[("f", "content\n"), ("sub/deep/g", "g\n")]);
+    symlink("/etc/shadow", folder.join("outside")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        folder.join("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o644),
+        0,
+    )
+    .unwrap();
+    let built = build(&daemon, &folder, &["-t", "copies"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let script = "cat /tmp/escape/f /made/here/f; head -1 /passwd; stat -c '%u:%g' /d/x; stat -c '%u:%g %a' /own; \
+                  readlink /all/outside; cat /all/sub/deep/g; ls /all";
+    assert_eq!(
+        daemon.run(&["run", "--rm", "copies", "sh", "-c", script]),
+        "content\ncontent\nroot:x:0:0:root:/root:/bin/sh\n5:6\n1000:1000 640\n/etc/shadow\ng\nDockerfile\nf\noutside\nsub"
+    );
+    assert!(!Path::new("/tmp/escape/f").exists());
+}
+
+#[test]
+fn mounts_leave_nothing_behind() {
+    let daemon = TestDaemon::start("buildmounts");
+    let text = "FROM busybox\n\
+        RUN --mount=type=secret,id=s --mount=type=cache,target=/c --mount=type=bind,source=f,target=/b \
+        --mount=type=tmpfs,target=/t cat /run/secrets/s /b >/got; echo x >>/c/n; touch /t/x\n\
+        RUN --mount=type=cache,target=/c wc -l </c/n >/count\n";
+    let folder = context(&daemon, text, &[("f", "bound\n")]);
+    let secret = daemon.folder.join("secret");
+    fs::write(&secret, "hidden\n").unwrap();
+    let secret = format!("id=s,src={}", secret.display());
+    let built = build(&daemon, &folder, &["--secret", &secret, "-t", "m"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let script = "cat /got /count; ls -d /c /b /t /run 2>/dev/null; true";
+    assert_eq!(daemon.run(&["run", "--rm", "m", "sh", "-c", script]), "hidden\nbound\n1");
+    nothing_left(&daemon);
+}
+
+#[test]
+fn files_come_out() {
+    let daemon = TestDaemon::start("buildout");
+    let text =
+        "FROM busybox AS make\nRUN mkdir /o && echo made >/o/a\nFROM scratch\nCOPY --from=make /o/a /sub/a\n";
+    let folder = context(&daemon, text, &[]);
+    let out = daemon.folder.join("out");
+    let built = build(&daemon, &folder, &["-o", out.to_str().unwrap()]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert_eq!(fs::read_to_string(out.join("sub/a")).unwrap(), "made\n");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+    assert_eq!(daemon.run(&["images", "-q"]).lines().count(), 1, "only the base");
+}
+
+#[test]
+fn the_cache_is_pruned() {
+    let daemon = TestDaemon::start("buildprune");
+    let folder = context(&daemon, "FROM busybox\nRUN dd if=/dev/zero of=/z bs=1024 count=100\n", &[]);
+    build(&daemon, &folder, &["-t", "im"]);
+    let count = || {
+        let rows = daemon.run(&["system", "df", "--format", "{{.TotalCount}}"]);
+        rows.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(count(), "1");
+    daemon.run(&["rmi", "im"]);
+    assert!(daemon.run(&["builder", "prune", "-af"]).contains("Total:\t102.4kB"));
+    assert_eq!(count(), "0");
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_build() {
+    let daemon = TestDaemon::start("buildgone");
+    let folder = context(&daemon, "FROM busybox\nRUN echo began; exec sleep 1234\n", &[]);
+    let mut client = daemon.command(&["build", "--progress", "plain", folder.to_str().unwrap()]);
+    let mut client = client.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stderr.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap().ends_with(" began")));
+    client.kill().unwrap();
+    client.wait().unwrap();
+    nothing_left(&daemon);
+}
