@@ -6,12 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod daemon;
+mod golden;
 mod image;
 mod net;
 mod pty;
 mod registry;
 
 pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
+pub use golden::golden;
 pub use image::{Archive, busybox_tar, sha256, write_tar};
 pub use net::{NetworkNamespace, free_port, http_get, in_network_of};
 pub use pty::Pty;

@@ -12,7 +12,11 @@ use tokio::sync::watch;
 use wharf_api::exec::CreateRequest;
 use wharf_monitor::{ConsoleSize, ExecSpec};
 
-use crate::{Engine, Error, Result, container::Status, ids};
+use crate::{
+    Engine, Error, Result,
+    container::{Status, exec_user},
+    ids,
+};
 
 /// How long the end of an exec's stream waits for its exit code.
 const EXIT_CODE_WAIT: Duration = Duration::from_secs(2);
@@ -143,7 +147,10 @@ impl Engine {
                 "Container {name} is paused, unpause the container before exec"
             )));
         }
-        self.running(&entry)?;
+        let live = self.running(&entry)?;
+        if !request.user.is_empty() {
+            exec_user(&container, live.pid, &request)?;
+        }
         let id = ids::new_id();
         let state = ExecState::Created;
         let exec = Exec { id: id.clone(), container: container.id.clone(), request, probe, state };

@@ -90,6 +90,13 @@ impl CapabilitySets {
             inheritable: mask(spec.inheritable().as_ref()),
             ambient: mask(spec.ambient().as_ref()),
         }
+        .without_impossible_ambient()
+    }
+
+    /// The kernel refuses to make ambient what is not permitted and inheritable; the specifications of runc and crun ask
+    /// for that all the same, and both leave it out.
+    fn without_impossible_ambient(self) -> Self {
+        Self { ambient: self.ambient & self.permitted & self.inheritable, ..self }
     }
 
     /// Only what is in `have`: nobody can give away what it does not hold, and engines ask for "all" without knowing.
@@ -152,6 +159,13 @@ mod tests {
         expect!["a80425fb"].assert_eq(&format!("{:x}", sets.bounding));
         assert_eq!(sets.ambient, 0);
         assert_eq!(mask(Some(&names(sets.bounding).into_iter().collect())), sets.bounding);
+    }
+
+    #[test]
+    fn ambient_needs_to_be_inheritable() {
+        let json = r#"{"permitted":["CAP_CHOWN","CAP_KILL"],"inheritable":["CAP_CHOWN"],"ambient":["CAP_CHOWN","CAP_KILL"]}"#;
+        let sets = CapabilitySets::of(Some(&serde_json::from_str(json).unwrap()));
+        assert_eq!(sets.ambient, 1);
     }
 
     #[test]

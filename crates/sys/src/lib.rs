@@ -13,7 +13,7 @@
 //! - [`signal`]: masks, dispositions, signalfd
 //! - [`net`]: the loopback interface
 //! - [`keyring`]: session keyrings
-//! - [`memory`]: giving it back
+//! - [`memory`]: how much a process holds
 //! - [`sched`]: scheduling policy, I/O priority, execution domain
 //! - [`self_exe`]: re-executing the own binary so that containers cannot write it
 #![allow(unsafe_code)]

@@ -43,6 +43,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wharf_api::container::{Config, EndpointSettings, HostConfig, MountPoint};
 
+pub(crate) use self::process::exec_user;
 pub use self::{
     archive::PutOptions,
     attach::{AttachOptions, Attachment},

@@ -6,7 +6,10 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use wharf_api::{ErrorKind, exec::CreateRequest};
 use wharf_oci::runtime::{Process, ProcessBuilder, UserBuilder};
 
-use super::{Container, spec, user::Accounts};
+use super::{
+    Container, spec,
+    user::{Accounts, User},
+};
 use crate::{Engine, Error, Result};
 
 impl Engine {
@@ -20,13 +23,7 @@ impl Engine {
         pid: i32,
         request: &CreateRequest,
     ) -> Result<Process> {
-        let accounts = Accounts::read(|path| read_file(pid, path))
-            .map_err(|error| Error::system(format!("reading the container's accounts: {error}")))?;
-        let user = if request.user.is_empty() { &container.config.user } else { &request.user };
-        let groups = if request.user.is_empty() { container.host_config.group_add.as_deref() } else { None };
-        let user = accounts
-            .resolve(user, groups.unwrap_or_default())
-            .map_err(|error| error.with_kind(ErrorKind::InvalidParameter))?;
+        let user = exec_user(container, pid, request)?;
         let cwd =
             [&request.working_dir, &container.config.working_dir].into_iter().find(|dir| !dir.is_empty());
         let mut host = container.host_config.clone();
@@ -55,6 +52,20 @@ impl Engine {
         };
         build().map_err(|error: wharf_oci::OciSpecError| Error::system(error.to_string()))
     }
+}
+
+/// Who an exec session runs as, by the accounts in the container.
+///
+/// # Errors
+/// There is no such user or group there.
+pub(crate) fn exec_user(container: &Container, pid: i32, request: &CreateRequest) -> Result<User> {
+    let accounts = Accounts::read(|path| read_file(pid, path))
+        .map_err(|error| Error::system(format!("reading the container's accounts: {error}")))?;
+    let user = if request.user.is_empty() { &container.config.user } else { &request.user };
+    let groups = if request.user.is_empty() { container.host_config.group_add.as_deref() } else { None };
+    accounts
+        .resolve(user, groups.unwrap_or_default())
+        .map_err(|error| error.with_kind(ErrorKind::InvalidParameter))
 }
 
 /// Reads `path` inside the root of a running container; `None` if there is no such file.

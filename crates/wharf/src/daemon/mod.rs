@@ -25,6 +25,8 @@ use self::settings::{Parsed, Settings};
 
 /// An idle engine needs few threads, and each costs memory.
 const WORKERS: usize = 2;
+/// Heaps that threads share: verbs wait for the kernel, not for memory.
+const ARENAS: u16 = 2;
 /// Verbs are blocking: this many can run at once.
 const MOST_BLOCKING: usize = 256;
 /// How long an idle thread is kept for the next verb.
@@ -69,6 +71,7 @@ fn run(settings: Settings, args: &[OsString]) -> Result<()> {
         .with_context(|| format!("creating {}", settings.engine.exec_root.display()))?;
     // Before any thread exists: the launcher forks.
     let launcher = Launcher::spawn().context("starting the launcher of containers")?;
+    wharf_sys::memory::limit_arenas(ARENAS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(MOST_BLOCKING)
