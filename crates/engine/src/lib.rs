@@ -10,8 +10,8 @@
 //! A verb runs to completion on a blocking thread whatever its client does. Waiting and streaming is asynchronous.
 
 mod boot;
-mod check;
 pub mod build;
+mod check;
 mod config;
 pub mod container;
 mod disk;
@@ -41,12 +41,6 @@ use wharf_store::Store;
 
 pub use wharf_store::Problem;
 
-pub use self::{
-    config::{EngineConfig, Paths, Proxies},
-    error::{Error, Result},
-    exec::{Exec, ExecState},
-    ids::short_id,
-};
 use self::{
     build::Builder,
     container::{Container, Entry, Index},
@@ -54,6 +48,12 @@ use self::{
     exec::Execs,
     housekeeping::Housekeeper,
     image::Images,
+};
+pub use self::{
+    config::{EngineConfig, Paths, Proxies},
+    error::{Error, Result},
+    exec::{Exec, ExecState},
+    ids::short_id,
 };
 
 /// The engine: owner of all durable state and of every container's life.

@@ -6,7 +6,7 @@ use std::fmt;
 use wharf_db::View;
 use wharf_oci::Digest;
 
-use crate::image::{BLOBS, BY_LAYER, IMAGES, ImageRecord, NAMES};
+use crate::image::{BLOBS, IMAGES, ImageRecord, NAMES};
 use crate::layer::LAYERS;
 use crate::snapshot::{self, SNAPSHOTS, init};
 use crate::{Error, Result, Store};

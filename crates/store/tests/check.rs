@@ -48,10 +48,7 @@ fn a_sound_store_has_no_problems() {
     assert!(check(&f, false).is_empty());
     drop(lease);
     let found = check(&f, true);
-    assert!(
-        found.len() == 1 && found[0].ends_with("nothing uses it (mended)"),
-        "{found:?}"
-    );
+    assert!(found.len() == 1 && found[0].ends_with("nothing uses it (mended)"), "{found:?}");
     assert!(check(&f, false).is_empty());
 }
 

@@ -8,7 +8,7 @@ use super::{LAYERS, LayerInfo};
 use crate::cache::CACHE;
 use crate::image::IMAGES;
 use crate::snapshot::SNAPSHOTS;
-use crate::{Error, Result, Store, cache, image, snapshot};
+use crate::{Result, Store, cache, image, snapshot};
 
 /// Keeps layers stored that no image names yet. A pull, load, import or build holds one from its first layer until its
 /// image is put; dropping it lets unused layers go with the next [`Store::empty_trash`].
