@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Licences that dependencies may have, as they appear in SPDX expressions.
-const LICENCES: [&str; 14] = [
+const LICENCES: [&str; 15] = [
     "Apache-2.0",
     "MIT",
     "MIT-0",
@@ -41,6 +41,7 @@ const LICENCES: [&str; 14] = [
     "Unicode-3.0",
     "Unlicense",
     "Zlib",
+    "bzip2-1.0.6",
     "0BSD",
 ];
 
