@@ -112,7 +112,12 @@ impl Engine {
         let monitor = self.launcher.launch(&bundle)?;
         let pid = monitor.created().map_err(runtime_failed)?;
         // While the container's first process mounts its file systems, its network is set up.
-        self.connect_networks(&mut container, pid)?;
+        if let Err(error) = self.connect_networks(&mut container, pid) {
+            let gone = fs::metadata(format!("/proc/{pid}/ns/net")).is_err();
+            // A process that failed took its namespace with it, and why it failed says more.
+            let reason = if gone { monitor.start().err() } else { None };
+            return Err(reason.map_or(error, runtime_failed));
+        }
 
         let live = Live { monitor, pid };
         attach::connect_pending(entry, &live)?;
