@@ -49,8 +49,12 @@ impl Checks {
         if !self.config.error || self.found.is_empty() {
             return None;
         }
-        let rules: BTreeSet<&str> = self.found.iter().map(|warning| warning.check.as_str()).collect();
-        let rules: Vec<&str> = rules.into_iter().collect();
+        let mut rules: Vec<&str> = Vec::new();
+        for warning in &self.found {
+            if !rules.contains(&warning.check.as_str()) {
+                rules.push(&warning.check);
+            }
+        }
         Some(format!("lint violation found for rules: {}", rules.join(", ")))
     }
 

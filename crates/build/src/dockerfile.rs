@@ -23,8 +23,8 @@ pub use heredoc::Heredoc;
 pub use instruction::{
     AddFlags, Arg, Command, CopyFlags, Files, Instruction, Kind, NetworkMode, Pair, Run, RunDevice, Stage,
 };
-pub(crate) use mount::Options as MountOptions;
 pub use mount::{MountSpec, MountType};
+pub(crate) use mount::{Options as MountOptions, parse_bool};
 pub(crate) use parse::trigger;
 pub(crate) use suggest::nearest;
 

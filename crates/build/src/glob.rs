@@ -115,3 +115,60 @@ impl Glob {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn as_go_matches() {
+        for (pattern, name, expected) in [
+            ("abc", "abc", true),
+            ("*", "abc", true),
+            ("*c", "abc", true),
+            ("a*", "a", true),
+            ("a*", "ab/c", false),
+            ("a*/b", "abc/b", true),
+            ("a*/b", "a/c/b", false),
+            ("a*b*c*d*e*/f", "axbxcxdxe/f", true),
+            ("a*b*c*d*e*/f", "axbxcxdxexxx/fff", false),
+            ("a*b?c*x", "abxbbxdbxebxczzx", true),
+            ("ab[c]", "abc", true),
+            ("ab[b-d]", "abc", true),
+            ("ab[e-g]", "abc", false),
+            ("ab[^c]", "abc", false),
+            ("ab[^e-g]", "abc", true),
+            ("a\\*b", "a*b", true),
+            ("a\\*b", "ab", false),
+            ("a?b", "a☺b", true),
+            ("a???b", "a☺b", false),
+            ("[a-ζ]*", "α", true),
+            ("*[a-ζ]", "A", false),
+            ("a?b", "a/b", false),
+            ("[\\]a]", "]", true),
+            ("[\\-x]", "x", true),
+            ("*x", "xxx", true),
+        ] {
+            assert_eq!(matches(pattern, name), Ok(expected), "{pattern} {name}");
+        }
+        for pattern in ["[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "[", "[^", "[^bc", "a[", "\\"] {
+            assert_eq!(matches(pattern, "a"), Err(BadPattern), "{pattern}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_matches_itself_escaped(name in "[a-z*?\\[\\\\☺]{1,12}") {
+            let escaped: String = name.chars().flat_map(|c| ['\\', c]).collect();
+            prop_assert_eq!(matches(&escaped, &name), Ok(true));
+            prop_assert_eq!(matches("*", &name), Ok(true));
+        }
+
+        #[test]
+        fn any_pattern_is_read_or_refused(pattern in "[a-c*?\\[\\]^\\\\/-]{0,16}", name in "[a-c/]{0,16}") {
+            let _ = matches(&pattern, &name);
+        }
+    }
+}

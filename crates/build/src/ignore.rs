@@ -168,3 +168,70 @@ fn reaches_below(parts: &[Part], names: &[&str]) -> bool {
     let (at, matched) = walk(parts, names);
     matched || at.contains(&true)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(patterns: &str, out: &[&str], kept: &[&str]) {
+        let matcher = Matcher::parse(patterns).unwrap();
+        for path in out {
+            assert!(matcher.excluded(path), "{path} is left out");
+        }
+        for path in kept {
+            assert!(!matcher.excluded(path), "{path} stays");
+        }
+    }
+
+    #[test]
+    fn dockers_rules() {
+        check(
+            "# c\n\n*.log\n**/y.log\n!a/x.log\n",
+            &["drop.log", "a/b/y.log", "y.log"],
+            &["a/x.log", "a/b/z", "# c"],
+        );
+        check("/a/\n./b/../c\n", &["a", "a/x/y", "c"], &["b", "x/a"]);
+        check("*\n!keep", &["x", "x/keep"], &["keep", "keep/below"]);
+        check("**", &["a", "a/b"], &[]);
+        check("a/**", &["a/b", "a/b/c"], &["a", "b"]);
+        check("**/b/**", &["b/c", "a/b/c"], &["b", "a/b"]);
+        check("a/**/b", &["a/b", "a/x/b", "a/x/y/b/z"], &["a/x", "x/a/b"]);
+        check("**.go", &["a/.go"], &["a.go"]);
+        check("d\n!d/keep\nd/keep/not", &["d/x", "d/keep/not"], &["d/keep", "d/keep/yes"]);
+        check("a b\\*", &["a b*"], &["a b", "a bc"]);
+        check("\u{feff}x\r\ny\r\n", &["x", "y"], &[]);
+        check("#x\n #y", &["#y"], &["#x"]);
+        check("/\n.\n..", &[], &["a"]);
+        assert_eq!(Matcher::parse("!").unwrap_err(), "illegal exclusion pattern: \"!\"");
+        assert_eq!(Matcher::parse("[").unwrap_err(), "[: syntax error in pattern");
+    }
+
+    #[test]
+    fn folders_are_skipped_when_nothing_comes_back() {
+        let skips = |patterns: &str, path: &str| Matcher::parse(patterns).unwrap().skips_folder(path);
+        assert!(skips("d", "d") && skips("d", "d/e"));
+        assert!(!skips("d\n!d/x", "d") && !skips("d\n!d/x/*", "d/x"));
+        assert!(skips("d\n!e", "d") && skips("*\n!e/f", "d"));
+        assert!(!skips("*\n!**/keep", "d"));
+        assert!(!skips("x", "d"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[ab*?!/.\\[\\]\\\\#\n-]{0,40}", path in "[ab/.]{0,20}") {
+            if let Ok(matcher) = Matcher::parse(&text) {
+                // What can be skipped has nothing below it that stays.
+                if matcher.skips_folder(&path) {
+                    for below in ["a", "b", "a/b"] {
+                        let below = format!("{path}/{below}");
+                        prop_assert!(matcher.excluded(&below), "{:?} {}", text, below);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -3,12 +3,14 @@
 //! Order of things: global arguments, stages and what they need of each other, images of those that the target needs
 //! with their triggers, then instruction by instruction. Nothing here does I/O but through [`Images`].
 
+mod base;
 mod copy;
 mod env;
 mod error;
 mod expose;
 mod globals;
 mod images;
+mod needs;
 mod nodes;
 mod path;
 mod planner;

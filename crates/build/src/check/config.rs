@@ -1,6 +1,7 @@
 //! `# check=skip=A,B;error=true;experimental=all`.
 
 use super::Rule;
+use crate::dockerfile::parse_bool;
 
 /// Which checks are on, and whether findings are errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,22 +35,12 @@ impl Config {
             return Ok(config);
         }
         for option in text.split(';') {
-            let quoted = crate::quote::go(option);
-            let fail = |what: String| format!("failed to parse check options: {what}");
-            let Some((key, value)) = option.split_once('=') else {
-                return Err(fail(format!("invalid check option {quoted}")));
-            };
+            let (key, value) = option.split_once('=').ok_or_else(|| unknown(option))?;
             match key.trim() {
                 "skip" => config.skip = Names::parse(value),
                 "experimental" => config.experimental = Names::parse(value),
-                "error" => {
-                    config.error = match value.trim() {
-                        "true" | "1" => true,
-                        "false" | "0" => false,
-                        _ => return Err(fail(format!("failed to parse check option {quoted}"))),
-                    };
-                }
-                _ => return Err(fail(format!("invalid check option {quoted}"))),
+                "error" => config.error = boolean(option, value.trim())?,
+                key => return Err(unknown(key)),
             }
         }
         Ok(config)
@@ -57,5 +48,44 @@ impl Config {
 
     pub(super) fn is_on(&self, rule: Rule) -> bool {
         if rule.is_experimental() { self.experimental.contain(rule) } else { !self.skip.contain(rule) }
+    }
+}
+
+fn unknown(option: &str) -> String {
+    format!("failed to parse check options: invalid check option {}", crate::quote::go(option))
+}
+
+fn boolean(option: &str, value: &str) -> Result<bool, String> {
+    parse_bool(value).ok_or_else(|| {
+        let (option, value) = (crate::quote::go(option), crate::quote::go(value));
+        let reason = format!("strconv.ParseBool: parsing {value}: invalid syntax");
+        format!("failed to parse check options: failed to parse check option {option}: {reason}")
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options() {
+        let config = Config::parse("skip=MaintainerDeprecated, UndefinedVar;error=true").unwrap();
+        assert!(config.error);
+        assert!(!config.is_on(Rule::UndefinedVar) && config.is_on(Rule::StageNameCasing));
+        assert!(!config.is_on(Rule::InvalidDefinitionDescription));
+        assert!(Config::parse("experimental=all").unwrap().is_on(Rule::InvalidDefinitionDescription));
+        assert!(!Config::parse("skip=all").unwrap().is_on(Rule::StageNameCasing));
+    }
+
+    #[test]
+    fn errors_have_dockers_words() {
+        let error = |text: &str| Config::parse(text).unwrap_err();
+        assert_eq!(error("foo=true"), "failed to parse check options: invalid check option \"foo\"");
+        assert_eq!(error("foo"), "failed to parse check options: invalid check option \"foo\"");
+        assert_eq!(
+            error("error=maybe"),
+            "failed to parse check options: failed to parse check option \"error=maybe\": strconv.ParseBool: parsing \"maybe\": invalid syntax"
+        );
     }
 }

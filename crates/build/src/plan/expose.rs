@@ -24,7 +24,7 @@ pub(super) fn parse(word: &str) -> Result<Exposed, String> {
         None => ("", spec),
     };
     if range.is_empty() {
-        return Err(format!("no port specified: {word}<empty>"));
+        return Err(format!("invalid port: {}: no port specified", crate::quote::go(word)));
     }
     let (start, end) = range.split_once('-').unwrap_or((range, range));
     let port = |text: &str| text.parse::<u16>().ok();
@@ -44,4 +44,24 @@ pub(super) fn parse(word: &str) -> Result<Exposed, String> {
         capitals: protocol != protocol.to_lowercase(),
         mapped: !host.is_empty() || spec.contains(':'),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports() {
+        let shown = |word: &str| match parse(word) {
+            Ok(exposed) => exposed.ports.join(" "),
+            Err(e) => e,
+        };
+        assert_eq!(shown("80"), "80/tcp");
+        assert_eq!(shown("90-91/UDP"), "90/udp 91/udp");
+        assert_eq!(shown("127.0.0.1:80:81"), "81/tcp");
+        assert_eq!(shown("abc"), "invalid containerPort: abc");
+        assert_eq!(shown("80-70"), "invalid containerPort: 80-70");
+        assert_eq!(shown("80/foo"), "invalid port: \"80/foo\": invalid proto: foo");
+        assert_eq!(shown("/tcp"), "invalid port: \"/tcp\": no port specified");
+    }
 }

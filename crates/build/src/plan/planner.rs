@@ -5,19 +5,15 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use wharf_oci::Platform;
-use wharf_oci::image::RunConfig;
 
 use super::env::Env;
 use super::nodes::Nodes;
 use super::stage::{Stage, State, Step};
 use super::{Images, NamedContext, PlanError, PlanOptions, globals};
 use crate::check::Checks;
-use crate::dockerfile::{self, Dockerfile, Instruction, Kind, MountType};
-use crate::expand::{Lexer, NoVariables, Variables};
-use crate::graph::{ImageSource, Node, NodeId, Op, Output};
-
-/// `PATH` of what has none.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::dockerfile::{self, Dockerfile, Kind};
+use crate::expand::{Lexer, Variables};
+use crate::graph::{Node, NodeId, Op, Output};
 
 /// How often triggers may bring in stages that have triggers.
 const MOST_ROUNDS: usize = 64;
@@ -35,9 +31,9 @@ pub(super) struct Planner<'a> {
     pub(super) lexer: Lexer,
     pub(super) globals: Env,
     pub(super) stages: Vec<Stage<'a>>,
-    by_name: HashMap<String, usize>,
+    pub(super) by_name: HashMap<String, usize>,
     /// Whether a single stage is named as if there were others.
-    more_than_one: bool,
+    pub(super) more_than_one: bool,
     pub(super) nodes: &'a mut Nodes,
     pub(super) checks: &'a mut Checks,
 }
@@ -90,7 +86,14 @@ impl<'a> Planner<'a> {
         let state = self.stages[target].end.take().or_else(|| self.stages[target].start.take());
         let state = state.ok_or_else(|| PlanError::new("the target stage was not planned"))?;
         self.need_all_of(state.root);
-        Ok(self.output(state))
+        let mut stages = vec![state.history.clone()];
+        let mut base = self.stages[target].base;
+        while let Some(at) = base {
+            stages.push(self.stages[at].end.as_ref().map(|end| end.history.clone()).unwrap_or_default());
+            base = self.stages[at].base;
+        }
+        let history = stages.into_iter().rev().flatten().collect();
+        Ok(self.output(State { history, ..state }))
     }
 
     fn output(&self, state: State) -> Output {
@@ -186,7 +189,7 @@ impl<'a> Planner<'a> {
     }
 
     /// What `--build-context` gives for a name.
-    fn named_context(&self, name: &str) -> Option<(String, NamedContext)> {
+    pub(super) fn named_context(&self, name: &str) -> Option<(String, NamedContext)> {
         if name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context") {
             return None;
         }
@@ -211,136 +214,6 @@ impl<'a> Planner<'a> {
         let hint = dockerfile::nearest(target, names).map(|hint| format!(" (did you mean {hint}?)"));
         let quoted = crate::quote::go(target);
         Err(PlanError::new(format!("target stage {quoted} could not be found{}", hint.unwrap_or_default())))
-    }
-
-    /// Finds what each instruction copies from or mounts.
-    fn connect(&mut self) -> Result<(), PlanError> {
-        for at in 0..self.file.stages.len() {
-            for step in 0..self.stages[at].steps.len() {
-                let instruction = self.stages[at].steps[step].instruction.clone();
-                let sources = self.sources(&instruction).map_err(|e| e.at(&instruction.lines))?;
-                self.stages[at].steps[step].sources = sources;
-            }
-        }
-        Ok(())
-    }
-
-    fn sources(&mut self, instruction: &Instruction) -> Result<Vec<Option<usize>>, PlanError> {
-        match &instruction.kind {
-            Kind::Copy(_, flags) => match &flags.from {
-                Some(from) => self.copied_stage(from, &instruction.lines).map(|stage| vec![Some(stage)]),
-                None => Ok(Vec::new()),
-            },
-            Kind::Run(run) => Ok(run
-                .mounts
-                .iter()
-                .map(|mount| match (mount.kind(), mount.from()) {
-                    // compat: Docker has an empty stage for these, which shows in the names of steps.
-                    (MountType::Cache, "") | (MountType::Secret | MountType::Ssh, _) => {
-                        self.more_than_one = true;
-                        None
-                    }
-                    (MountType::Tmpfs, _) | (_, "") => None,
-                    (_, from) => Some(self.stage_of(from, &instruction.lines)),
-                })
-                .collect()),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn copied_stage(&mut self, from: &str, lines: &RangeInclusive<usize>) -> Result<usize, PlanError> {
-        let expanded = self.lexer.expand(from, &NoVariables).map_err(|e| PlanError::new(e.to_string()))?;
-        if expanded.text != from {
-            return Err(PlanError::new(
-                "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround",
-            ));
-        }
-        match from.parse::<i64>() {
-            Ok(index) => usize::try_from(index)
-                .ok()
-                .filter(|index| *index < self.stages.len())
-                .ok_or_else(|| PlanError::new(format!("invalid stage index {index}"))),
-            Err(_) => Ok(self.stage_of(from, lines)),
-        }
-    }
-
-    /// The stage with a name, or a new one that is an image of that name.
-    fn stage_of(&mut self, name: &str, lines: &RangeInclusive<usize>) -> usize {
-        if let Some(at) = self.by_name.get(&name.to_lowercase()) {
-            return *at;
-        }
-        let known = |stage: &Stage<'_>| stage.image_only && stage.base_name == name;
-        if let Some(at) = self.stages.iter().position(known) {
-            return at;
-        }
-        self.stages.push(Stage {
-            name: String::new(),
-            shown: String::new(),
-            base_name: name.to_owned(),
-            base: None,
-            context: None,
-            platform: None,
-            steps: Vec::new(),
-            lines: lines.clone(),
-            image_only: true,
-            no_cache: false,
-            total: 0,
-            count: 0,
-            triggers_done: true,
-            start: None,
-            end: None,
-        });
-        self.stages.len() - 1
-    }
-
-    /// Refuses stages that need themselves.
-    fn refuse_cycles(&self) -> Result<(), PlanError> {
-        #[derive(Clone, Copy, PartialEq)]
-        enum Seen {
-            No,
-            Open,
-            Done,
-        }
-        let mut seen = vec![Seen::No; self.stages.len()];
-        for first in 0..self.stages.len() {
-            // The sources that are left of each open stage; no recursion, for there may be thousands of stages.
-            let mut path = vec![(first, self.stages[first].sources().collect::<Vec<_>>())];
-            if seen[first] != Seen::No {
-                continue;
-            }
-            seen[first] = Seen::Open;
-            while let Some((at, left)) = path.last_mut() {
-                let Some((source, lines)) = left.pop() else {
-                    seen[*at] = Seen::Done;
-                    path.pop();
-                    continue;
-                };
-                match seen[source] {
-                    Seen::Open => {
-                        let name = &self.stages[first].shown;
-                        let message = format!("circular dependency detected on stage: {name}");
-                        return Err(PlanError::new(message).at(lines));
-                    }
-                    Seen::No => {
-                        seen[source] = Seen::Open;
-                        path.push((source, self.stages[source].sources().collect()));
-                    }
-                    Seen::Done => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn needed(&self, target: usize) -> Vec<bool> {
-        let mut needed = vec![false; self.stages.len()];
-        let mut open = vec![target];
-        while let Some(at) = open.pop() {
-            if !std::mem::replace(&mut needed[at], true) {
-                open.extend(self.stages[at].needs());
-            }
-        }
-        needed
     }
 
     /// Finds the images of all needed stages, and the triggers that these bring. Triggers may need more stages.
@@ -406,77 +279,6 @@ impl<'a> Planner<'a> {
         Ok(more)
     }
 
-    /// What a stage without a base stage starts with.
-    fn start(&mut self, at: usize) -> Result<State, PlanError> {
-        let stage = &self.stages[at];
-        let platform = stage.platform.clone().unwrap_or_else(|| self.platform.clone());
-        if let Some((name, context)) = stage.context.clone() {
-            return self.start_from_context(at, &name, &context, &platform);
-        }
-        if stage.base_name == "scratch" {
-            // compat: an empty stage is for the target's platform whatever `--platform` says.
-            let platform = self.platform.clone();
-            let root = self.push(at, Op::Scratch, "scratch".to_owned(), None, &platform)?;
-            return Ok(State::empty(root, platform));
-        }
-        let name = super::images::canonical(&stage.base_name)?;
-        if let Some((key, context)) = self.named_context(&name) {
-            return self.start_from_context(at, &key, &context, &platform);
-        }
-        self.start_from_image(at, &name, &platform)
-    }
-
-    fn start_from_image(&mut self, at: usize, name: &str, platform: &Platform) -> Result<State, PlanError> {
-        let written = self.stages[at].base_name.clone();
-        let found = self.images.resolve(name, platform).map_err(|e| {
-            let names = self.stages.iter().map(|stage| stage.shown.as_str()).filter(|name| !name.is_empty());
-            let hint = dockerfile::nearest(&written, names.chain(super::images::COMMON));
-            let hint = hint.map(|hint| format!(" (did you mean {hint}?)")).unwrap_or_default();
-            PlanError::new(format!("{written}: {e}{hint}"))
-        })?;
-        let image = found.config.platform();
-        self.checks.of_image_platform(&written, platform, &image, &self.stages[at].lines);
-        let implicit = self.options.platforms.is_empty() && self.stages[at].platform.is_none();
-        let platform = if implicit && !image.architecture.is_empty() && image.os == platform.os {
-            Platform { architecture: image.architecture, variant: image.variant, ..platform.clone() }
-        } else {
-            platform.clone()
-        };
-        let source = ImageSource { reference: found.reference.clone(), id: found.id };
-        let shown = self.step_name(at, &format!("FROM {}", found.reference), false, &platform);
-        let lines = Some(self.stages[at].lines.clone());
-        let root = self.push(at, Op::Image(source.clone()), shown, lines, &platform)?;
-        let mut state = State::empty(root, platform);
-        state.config = found.config.config;
-        state.author = found.config.author;
-        state.base = Some(source);
-        Ok(state)
-    }
-
-    fn start_from_context(
-        &mut self,
-        at: usize,
-        name: &str,
-        context: &NamedContext,
-        platform: &Platform,
-    ) -> Result<State, PlanError> {
-        let root = match context {
-            NamedContext::Image(image) => {
-                let image = super::images::canonical(image)?;
-                return self.start_from_image(at, &image, platform);
-            }
-            // Which files are needed is added as instructions ask for them.
-            NamedContext::Files => self.nodes.context(name, "", platform),
-            NamedContext::Remote(address) => {
-                let op = super::remote::parse(address).ok_or_else(|| {
-                    PlanError::new(format!("unknown protocol for context {name}: {address}"))
-                })?;
-                self.push(at, op, format!("[context {name}] {address}"), None, platform)?
-            }
-        };
-        Ok(State::empty(root, platform.clone()))
-    }
-
     /// Files of the client that become a file system are all needed.
     fn need_all_of(&mut self, root: NodeId) {
         if let Some(Op::Context(context)) = self.nodes.op(root) {
@@ -507,6 +309,7 @@ impl<'a> Planner<'a> {
                 })?;
                 // Triggers are not inherited within a file; they became steps of this stage.
                 state.config.on_build = None;
+                state.history.clear();
                 state
             }
             None => self.stages[at].start.clone().ok_or_else(|| PlanError::new("a stage has no base"))?,
@@ -545,38 +348,4 @@ impl<'a> Planner<'a> {
 /// Instructions that make a node.
 fn is_counted(kind: &Kind) -> bool {
     matches!(kind, Kind::Add(..) | Kind::Copy(..) | Kind::Run(_) | Kind::Workdir(_))
-}
-
-impl State {
-    /// That of an image with nothing in it.
-    fn empty(root: NodeId, platform: Platform) -> Self {
-        let config = RunConfig {
-            env: Some(vec![format!("PATH={PATH}")]),
-            working_dir: "/".to_owned(),
-            ..RunConfig::default()
-        };
-        Self {
-            root,
-            platform,
-            config,
-            author: String::new(),
-            env: Env::default(),
-            args: Vec::new(),
-            history: Vec::new(),
-            base: None,
-            workdir_set: false,
-        }
-    }
-
-    /// Makes the variables of the image known.
-    fn begin(&mut self) {
-        let env = self.config.env.get_or_insert_default();
-        if !env.iter().any(|entry| entry.starts_with("PATH=")) && self.platform.os != "windows" {
-            env.push(format!("PATH={PATH}"));
-        }
-        for entry in env {
-            let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-            self.env.set(name, value);
-        }
-    }
 }

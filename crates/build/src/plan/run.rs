@@ -206,7 +206,7 @@ fn command(run: &Run, state: &State) -> Result<Ready, PlanError> {
     let document = first.text();
     if document.starts_with("#!") {
         let file = format!("{SCRIPTS}/{}", first.name);
-        return Ok((vec![file.clone()], BTreeMap::from([(file, document)]), summary));
+        return Ok((state.in_shell(&file), BTreeMap::from([(file, document)]), summary));
     }
     Ok((state.in_shell(&document), none, summary))
 }

@@ -67,6 +67,7 @@ pub(super) struct State {
     pub(super) env: Env,
     /// Build arguments declared, with the value known at that point.
     pub(super) args: Vec<(String, Option<String>)>,
+    /// What this stage adds to that of its base.
     pub(super) history: Vec<(History, Option<NodeId>)>,
     pub(super) base: Option<ImageSource>,
     /// Whether a `WORKDIR` of this file came before.

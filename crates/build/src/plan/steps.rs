@@ -54,14 +54,14 @@ impl<'a> Planner<'a> {
                 let words = self.command(instruction, "CMD", command, state);
                 state.config.extra.insert("ArgsEscaped".to_owned(), true.into());
                 state.note(format!("CMD {}", crate::quote::go_list(&words)));
-                state.config.cmd = Some(words);
+                state.config.cmd = Some(words).filter(|words| !words.is_empty());
                 Ok(())
             }
             Kind::Entrypoint(command) => {
                 self.checks.of_last("ENTRYPOINT", &instruction.lines);
                 let words = self.command(instruction, "ENTRYPOINT", command, state);
                 state.note(format!("ENTRYPOINT {}", crate::quote::go_list(&words)));
-                state.config.entrypoint = Some(words);
+                state.config.entrypoint = Some(words).filter(|words| !words.is_empty());
                 if !*had_cmd {
                     state.config.cmd = None;
                 }

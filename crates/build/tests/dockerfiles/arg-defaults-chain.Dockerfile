@@ -1,0 +1,9 @@
+ARG BASE
+ARG A=1
+ARG B=${A}2
+ARG C="${B} 3"
+FROM ${BASE} AS one
+ARG C
+ENV FROM_C=$C
+FROM one
+ENV STILL=${C:-none}

@@ -1,0 +1,7 @@
+ARG BASE
+FROM ${BASE}
+ARG V=arg
+ENV V=env
+RUN echo "$V" >/v
+ARG V=again
+RUN echo "$V" >/v2

@@ -1,0 +1,5 @@
+# check=skip=MaintainerDeprecated,StageNameCasing
+ARG BASE
+FROM ${BASE} AS Final
+MAINTAINER somebody
+CMD ["true"]

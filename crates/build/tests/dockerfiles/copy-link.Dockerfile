@@ -1,0 +1,5 @@
+ARG BASE
+FROM ${BASE}
+COPY --link a /linked
+COPY --link=false a /not
+ADD --link=true --chown=1 b /b

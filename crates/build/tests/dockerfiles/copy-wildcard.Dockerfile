@@ -1,0 +1,6 @@
+ARG BASE
+FROM ${BASE}
+COPY ?  /single/
+COPY d/* /star/
+COPY [ab] /class/
+COPY no*such /nothing/

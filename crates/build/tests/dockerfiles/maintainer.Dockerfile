@@ -1,0 +1,3 @@
+ARG BASE
+FROM ${BASE}
+MAINTAINER Some Body <some@example.org>

@@ -1,0 +1,8 @@
+ARG BASE
+FROM ${BASE} AS parent
+ONBUILD WORKDIR /child
+ONBUILD COPY a .
+ONBUILD RUN cat a >copied
+ONBUILD ENV FROM_PARENT=1
+FROM parent
+RUN cat copied

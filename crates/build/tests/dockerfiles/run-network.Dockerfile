@@ -1,0 +1,5 @@
+ARG BASE
+FROM ${BASE}
+RUN --network=none cat /proc/net/dev
+RUN --network=host true
+RUN --network=default true

@@ -1,0 +1,6 @@
+# syntax=docker/dockerfile:1
+# escape=\
+# unknown=directive
+ARG BASE
+FROM ${BASE}
+RUN true

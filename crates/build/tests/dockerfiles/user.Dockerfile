@@ -1,0 +1,8 @@
+ARG BASE
+FROM ${BASE}
+ARG U=app
+USER app
+RUN id
+USER 1000:50
+USER ${U}:app
+WORKDIR /by-user

@@ -1,0 +1,9 @@
+ARG BASE
+FROM ${BASE}
+ENV D=/base
+WORKDIR /a
+WORKDIR bb
+WORKDIR ../c
+WORKDIR $D/${D#/}
+WORKDIR /
+RUN pwd
