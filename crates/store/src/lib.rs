@@ -6,6 +6,7 @@
 //! - [`Snapshots`]: the file systems of containers
 //! - [`pack`], [`unpack`]: parts of a mounted root as a tar, both ways
 //! - [`gzip`]: how layers are compressed for others
+//! - [`Partial`]: what an interrupted pull leaves for the next one
 //! - [`Loaded`]: images that came in an archive
 //!
 //! Rows are the truth and change in the caller's transaction; files follow. A folder appears under its final name by one
@@ -18,6 +19,7 @@ mod gzip;
 mod image;
 mod layer;
 mod merged;
+mod partial;
 mod snapshot;
 mod store;
 mod sweep;
@@ -31,6 +33,7 @@ pub use error::{Error, Result};
 pub use gzip::gzip;
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
+pub use partial::Partial;
 pub use snapshot::{Bind, Change, ChangeKind, Mounts, Snapshot, Snapshots, Unpack, pack, unpack};
 pub use store::Store;
 pub use sweep::Swept;

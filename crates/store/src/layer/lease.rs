@@ -39,6 +39,7 @@ impl Store {
     pub(crate) fn drop_layer(&self, tx: &mut Tx<'_>, chain: &Digest) -> Result<bool> {
         let key = chain.as_str();
         let used = self.pins().contains_key(chain)
+            || self.is_awaited(tx, key)?
             || !IMAGES.find_keys(tx, &image::BY_LAYER, key)?.is_empty()
             || !SNAPSHOTS.find_keys(tx, &snapshot::BY_LAYER, key)?.is_empty();
         if used || !LAYERS.delete(tx, key)? {
@@ -64,6 +65,7 @@ impl Store {
 
     /// Removes the layers that pulls and loads left behind.
     pub(crate) fn drop_unused_layers(&self) -> Result<()> {
+        self.drop_old_partials()?;
         let keys = self.0.db.read(|view| LAYERS.keys(view))?;
         for key in keys {
             let Ok(chain) = Digest::parse(&key) else { continue };
