@@ -69,7 +69,7 @@ pub fn sha256(content: &[u8]) -> String {
 }
 
 /// An image of one layer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Archive {
     /// Configuration document.
     pub config: Vec<u8>,
@@ -81,7 +81,12 @@ impl Archive {
     /// An image of busybox that prints `greeting` when run without arguments.
     pub fn busybox(greeting: &str) -> Archive {
         // Not the layer of the image that every test's engine has.
-        let layer = busybox_tar_with(&[("etc/archive", b"", 0o644)]);
+        Self::busybox_with(greeting, b"")
+    }
+
+    /// The same with a file of this content in it.
+    pub fn busybox_with(greeting: &str, content: &[u8]) -> Archive {
+        let layer = busybox_tar_with(&[("etc/archive", content, 0o644)]);
         let config = json!({
             "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
             "os": "linux",

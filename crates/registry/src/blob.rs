@@ -32,11 +32,15 @@ pub struct BlobStream {
 
 impl BlobStream {
     pub(crate) fn new(repository: Repository, descriptor: Descriptor) -> Self {
-        let pause = Pause::new(repository.config().retries);
-        Self { repository, descriptor, response: None, offset: 0, skip: 0, pause, stalls: 0 }
+        Self::starting_at(repository, descriptor, 0)
     }
 
-    /// Bytes handed out so far.
+    pub(crate) fn starting_at(repository: Repository, descriptor: Descriptor, offset: u64) -> Self {
+        let pause = Pause::new(repository.config().retries);
+        Self { repository, descriptor, response: None, offset, skip: 0, pause, stalls: 0 }
+    }
+
+    /// Where in the blob the next bytes are.
     pub fn position(&self) -> u64 {
         self.offset
     }

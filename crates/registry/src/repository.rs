@@ -184,6 +184,11 @@ impl Repository {
         BlobStream::new(self.clone(), descriptor.clone())
     }
 
+    /// The rest of a blob, from `offset` on.
+    pub fn blob_from(&self, descriptor: &Descriptor, offset: u64) -> BlobStream {
+        BlobStream::starting_at(self.clone(), descriptor.clone(), offset)
+    }
+
     /// All tags, page after page.
     pub async fn tags(&self) -> Result<Vec<String>> {
         #[derive(Deserialize)]

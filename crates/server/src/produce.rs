@@ -4,6 +4,7 @@
 //! it ends the stream (archives) or becomes its last line (progress).
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -17,6 +18,11 @@ use crate::reply;
 
 /// Pieces in flight between producer and connection.
 const PIECES: usize = 8;
+
+/// That a client is gone shows only when something is sent to it: after so long without progress that is a blank line, which
+/// readers of JSON skip.
+const SILENCE: Duration = Duration::from_secs(1);
+const BLANK: &[u8] = b"\r\n";
 
 /// Where blocking code writes an answer. Fails with `BrokenPipe` when the client is gone.
 pub(crate) struct Sink {
@@ -66,7 +72,7 @@ pub(crate) async fn bytes(
 ) -> Result {
     let (sender, receiver) = mpsc::channel(PIECES);
     let worker = task::spawn_blocking(move || work(&mut Sink { pieces: sender }));
-    pump(content_type, receiver, worker).await
+    pump(content_type, receiver, worker, None::<()>).await
 }
 
 /// Tells when the client of an answer is gone.
@@ -110,22 +116,34 @@ pub(crate) async fn cancellable(
 pub(crate) async fn progress(
     work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<()> + Send + 'static,
 ) -> Result {
-    bytes(reply::JSON, move |sink| {
-        let mut started = false;
-        let done = work(&mut |line| {
-            started = true;
-            // A client that is gone does not stop a transfer.
-            let _ = send_line(sink, &line);
-        });
-        match done {
-            Err(failure) if started => {
-                let _ = send_line(sink, &Progress::error(failure.to_string()));
-                Ok(())
-            }
-            other => other,
+    bytes(reply::JSON, move |sink| report(sink, work)).await
+}
+
+/// Sends what `work` reports, and a failure after the first line as the last one.
+fn report(sink: &mut Sink, work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<()>) -> Result<()> {
+    let mut started = false;
+    let done = work(&mut |line| {
+        started = true;
+        // A client that is gone does not stop the work by that.
+        let _ = send_line(sink, &line);
+    });
+    match done {
+        Err(failure) if started => {
+            let _ = send_line(sink, &Progress::error(failure.to_string()));
+            Ok(())
         }
-    })
-    .await
+        other => other,
+    }
+}
+
+/// As [`progress`]; `wanted` is dropped when the client is gone, or at the end.
+pub(crate) async fn cancellable(
+    wanted: impl Send + 'static,
+    work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<()> + Send + 'static,
+) -> Result {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let worker = task::spawn_blocking(move || report(&mut Sink { pieces: sender }, work));
+    pump(reply::JSON, receiver, worker, Some(wanted)).await
 }
 
 /// Sends one line of progress.
@@ -140,19 +158,23 @@ async fn pump(
     content_type: &'static str,
     mut pieces: mpsc::Receiver<Bytes>,
     worker: JoinHandle<Result<()>>,
+    wanted: Option<impl Send + 'static>,
 ) -> Result<Response> {
     let Some(first) = pieces.recv().await else {
         joined(worker).await?;
         return Ok(reply::stream(content_type, stream::empty::<io::Result<Bytes>>()));
     };
-    let rest = stream::unfold(Some((Some(first), pieces, worker)), |state| async move {
-        let (first, mut pieces, worker) = state?;
+    let rest = stream::unfold(Some((Some(first), pieces, worker, wanted)), |state| async move {
+        let (first, mut pieces, worker, wanted) = state?;
         let piece = match first {
             Some(piece) => Some(piece),
+            None if wanted.is_some() => {
+                tokio::time::timeout(SILENCE, pieces.recv()).await.unwrap_or(Some(Bytes::from_static(BLANK)))
+            }
             None => pieces.recv().await,
         };
         match piece {
-            Some(piece) => Some((Ok(piece), Some((None, pieces, worker)))),
+            Some(piece) => Some((Ok(piece), Some((None, pieces, worker, wanted)))),
             None => match joined(worker).await {
                 Ok(()) => None,
                 Err(failure) => {

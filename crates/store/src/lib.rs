@@ -7,6 +7,7 @@
 //! - [`Cache`]: layers that build steps made, by what went into them
 //! - [`pack`], [`unpack`]: parts of a mounted root as a tar, both ways
 //! - [`gzip`]: how layers are compressed for others
+//! - [`Partial`]: what an interrupted pull leaves for the next one
 //! - [`Loaded`]: images that came in an archive
 //! - [`Problem`]: where rows and files do not agree
 //!
@@ -22,6 +23,7 @@ mod gzip;
 mod image;
 mod layer;
 mod merged;
+mod partial;
 mod snapshot;
 mod store;
 mod sweep;
@@ -37,6 +39,7 @@ pub use error::{Error, Result};
 pub use gzip::gzip;
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
+pub use partial::Partial;
 pub use snapshot::{
     Bind, Change, ChangeKind, Decompressed, Mounts, Snapshot, Snapshots, Unpack, pack, unpack,
 };

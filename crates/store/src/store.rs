@@ -101,9 +101,13 @@ impl Store {
         self.0.root.join("trash")
     }
 
+    pub(crate) fn content_dir(&self) -> PathBuf {
+        self.0.root.join("content")
+    }
+
     /// A new empty file under `content/` that is gone when closed.
     pub(crate) fn spool_file(&self) -> Result<File> {
-        let folder = self.0.root.join("content");
+        let folder = self.content_dir();
         tempfile::tempfile_in(&folder).map_err(|source| Error::io("create a file in", &folder, source))
     }
 }

@@ -24,6 +24,31 @@ pub(super) fn pull(error: RegistryError, reference: &Reference) -> Error {
     Error::not_found(message).caused_by(error)
 }
 
+/// The client of a transfer has gone.
+#[derive(Debug, thiserror::Error)]
+#[error("context canceled")]
+struct Cancelled;
+
+/// The error of a transfer that nobody wants any more.
+pub(super) fn cancelled() -> Error {
+    Error::system(Cancelled.to_string()).caused_by(Cancelled)
+}
+
+/// Whether the same transfer may well succeed later, so that it pays to keep what has come.
+pub(super) fn is_interruption(error: &Error) -> bool {
+    let Some(source) = std::error::Error::source(error) else { return false };
+    source.is::<Cancelled>()
+        || matches!(
+            source.downcast_ref::<RegistryError>(),
+            Some(
+                RegistryError::Transport { .. }
+                    | RegistryError::Interrupted { .. }
+                    | RegistryError::Stalled { .. }
+                    | RegistryError::Status(_)
+            )
+        )
+}
+
 /// The error of a push. Which request wanted the token that was refused is not said.
 pub(super) fn push(error: RegistryError) -> Error {
     match error {

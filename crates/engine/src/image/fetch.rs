@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,13 +14,17 @@ use wharf_api::progress::Progress;
 use wharf_oci::Digest;
 use wharf_oci::image::Descriptor;
 use wharf_registry::{BlobStream, Error as RegistryError, Repository};
+use wharf_store::Partial;
 
 use super::bar;
+use super::cancel::Cancel;
 use super::claims::Claims;
 use crate::{Error, Result};
 
 /// Parts of a blob between the network and the unpacking thread.
 const BUFFERED: usize = 32;
+/// A smaller blob is not worth a file: it is fetched again as fast.
+const WORTH_KEEPING: u64 = 1 << 20;
 /// Time between two progress lines of a layer.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -41,24 +45,34 @@ pub(super) struct Job {
 pub(super) trait Layers: Sync {
     /// Whether a layer is there.
     fn has(&self, chain: &Digest) -> Result<bool>;
+    /// What is here of its blob.
+    fn partial(&self, job: &Job) -> Result<Partial>;
     /// Unpacks and verifies a layer; it is visible when this returns.
     fn ingest(&self, job: &Job, blob: &mut (dyn Read + Send)) -> Result<()>;
 }
 
-/// Fetches `jobs`, the lowest first, `parallel` at once. Layers that are there are left alone. The first failure ends everything; layers that
+/// Where layers come from and go to.
+pub(super) struct Origin<'a> {
+    /// The repository on its endpoint.
+    pub(super) repository: &'a Repository,
+    /// The place where they go.
+    pub(super) layers: &'a dyn Layers,
+    /// Layers that are being fetched.
+    pub(super) claims: &'a Claims,
+    /// Runs the transfers.
+    pub(super) runtime: &'a Handle,
+    /// Ends them.
+    pub(super) cancel: &'a Cancel,
+    /// Layers fetched at once.
+    pub(super) parallel: usize,
+}
+
+/// Fetches `jobs`, the lowest first, several at once. Layers that are there are left alone. The first failure ends everything; layers that
 /// are complete by then stay.
-pub(super) fn fetch(
-    jobs: Vec<Job>,
-    parallel: usize,
-    repository: &Repository,
-    layers: &dyn Layers,
-    claims: &Claims,
-    runtime: &Handle,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<()> {
+pub(super) fn fetch(jobs: Vec<Job>, from: &Origin<'_>, progress: &mut dyn FnMut(Progress)) -> Result<()> {
     let mut missing = VecDeque::new();
     for job in jobs {
-        let there = layers.has(&job.chain)?;
+        let there = from.layers.has(&job.chain)?;
         progress(Progress::step(
             job.blob.digest.short(),
             if there { "Already exists" } else { "Pulling fs layer" },
@@ -67,19 +81,16 @@ pub(super) fn fetch(
             missing.push_back(job);
         }
     }
-    for job in missing.iter().skip(parallel) {
+    for job in missing.iter().skip(from.parallel) {
         progress(Progress::step(job.blob.digest.short(), "Waiting"));
     }
-    let workers = missing.len().min(parallel);
-    let shared = Shared {
-        jobs: Mutex::new(missing),
-        failed: Mutex::new(None),
-        downloads: Mutex::default(),
-        repository,
-        layers,
-        claims,
-        runtime,
-    };
+    let workers = missing.len().min(from.parallel);
+    let shared = Shared { jobs: Mutex::new(missing), stop: Arc::default(), from };
+    let (stop, cancel) = (shared.stop.clone(), from.cancel.clone());
+    let watch = from.runtime.spawn(async move {
+        cancel.cancelled().await;
+        stop.because(super::failure::cancelled());
+    });
     forward(progress, |lines| {
         std::thread::scope(|scope| {
             for _ in 0..workers {
@@ -88,7 +99,8 @@ pub(super) fn fetch(
             }
         });
     });
-    match shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    watch.abort();
+    match shared.stop.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -109,30 +121,19 @@ pub(super) fn forward<T: Send>(
 
 struct Shared<'a> {
     jobs: Mutex<VecDeque<Job>>,
-    failed: Mutex<Option<Error>>,
-    downloads: Mutex<Vec<AbortHandle>>,
-    repository: &'a Repository,
-    layers: &'a dyn Layers,
-    claims: &'a Claims,
-    runtime: &'a Handle,
+    stop: Arc<Stop>,
+    from: &'a Origin<'a>,
 }
 
-impl Shared<'_> {
-    fn work(&self, lines: &Sender<Progress>) {
-        while let Some(job) = self.next() {
-            if let Err(error) = self.layer(&job, lines) {
-                self.fail(error);
-            }
-        }
-    }
+/// How a fetch ends before its time.
+#[derive(Default)]
+struct Stop {
+    failed: Mutex<Option<Error>>,
+    downloads: Mutex<Vec<AbortHandle>>,
+}
 
-    /// The next job; none after a failure.
-    fn next(&self) -> Option<Job> {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front().filter(|_| !failed)
-    }
-
-    fn fail(&self, error: Error) {
+impl Stop {
+    fn because(&self, error: Error) {
         // Only the first counts: the others are its consequences.
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         for download in self.downloads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -140,38 +141,88 @@ impl Shared<'_> {
         }
     }
 
+    fn is_stopped(&self) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Remembers a download; one that begins too late is over at once.
+    fn add(&self, download: AbortHandle) {
+        let mut downloads = self.downloads.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_stopped() {
+            download.abort();
+        }
+        downloads.push(download);
+    }
+}
+
+impl Shared<'_> {
+    fn work(&self, lines: &Sender<Progress>) {
+        while let Some(job) = self.next() {
+            if let Err(error) = self.layer(&job, lines) {
+                self.stop.because(error);
+            }
+        }
+    }
+
+    /// The next job; none after a failure.
+    fn next(&self) -> Option<Job> {
+        let failed = self.stop.is_stopped();
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front().filter(|_| !failed)
+    }
+
     fn layer(&self, job: &Job, lines: &Sender<Progress>) -> Result<()> {
         let id = job.blob.digest.short();
         let report = |line| drop(lines.send(line));
-        let _claim = self.claims.claim(&job.chain);
-        if self.layers.has(&job.chain)? {
+        let _claim = self.from.claims.claim(&job.chain);
+        if self.from.layers.has(&job.chain)? {
             report(Progress::step(id, "Already exists"));
             return Ok(());
         }
+        let resumed = self.from.layers.partial(job)?.length();
+        if let Err(error) = self.transfer(job, lines) {
+            // Then what an earlier pull left may be to blame, and once more from the first byte will tell.
+            if resumed == 0 || self.stop.is_stopped() || self.from.layers.partial(job)?.length() > 0 {
+                return Err(error);
+            }
+            tracing::debug!(%error, layer = id, "a resumed download was no good");
+            self.transfer(job, lines)?;
+        }
+        report(Progress::step(id, "Pull complete"));
+        Ok(())
+    }
+
+    /// Downloads what is missing of a blob, and unpacks all of it. What came in is kept after a failure, unless it is not
+    /// what it should be.
+    fn transfer(&self, job: &Job, lines: &Sender<Progress>) -> Result<()> {
+        let id = job.blob.digest.short();
+        let failed = |error| Error::system(crate::error::io_words(&error)).caused_by(error);
+        let mut partial = self.from.layers.partial(job)?;
         let (sender, parts) = mpsc::channel(BUFFERED);
-        let blob = self.repository.blob(&job.blob);
-        let download = self.runtime.spawn(download(blob, job.blob.clone(), sender, lines.clone()));
-        self.downloads.lock().unwrap_or_else(PoisonError::into_inner).push(download.abort_handle());
+        let blob = self.from.repository.blob_from(&job.blob, partial.length());
+        let download = self.from.runtime.spawn(download(blob, job.blob.clone(), sender, lines.clone()));
+        self.stop.add(download.abort_handle());
         let mut reader = BlobReader {
+            before: Box::new(partial.reader().map_err(failed)?),
+            partial: &mut partial,
             parts,
             part: Bytes::new(),
             read: 0,
             size: job.blob.size,
             extracting: Pace::new(id, "Extracting", job.blob.size, lines.clone()),
         };
-        let ingested = self.layers.ingest(job, &mut reader);
+        let ingested = self.from.layers.ingest(job, &mut reader);
         // Ends the download if the rest is not wanted.
         drop(reader);
-        match self.runtime.block_on(download) {
-            Ok(Err(error)) => return Err(super::failure::registry(error)),
-            Err(broken) if ingested.is_ok() => {
-                return Err(Error::system(format!("download of {id}: {broken}")));
-            }
-            _ => {}
+        let downloaded = self.from.runtime.block_on(download);
+        // All of it was read and it was no good, or it was good: neither is wanted again.
+        if ingested.is_ok() || matches!(downloaded, Ok(Ok(()))) || partial.length() == 0 {
+            partial.discard();
         }
-        ingested?;
-        report(Progress::step(id, "Pull complete"));
-        Ok(())
+        match downloaded {
+            Ok(Err(error)) => Err(super::failure::registry(error)),
+            Err(broken) if ingested.is_ok() => Err(Error::system(format!("download of {id}: {broken}"))),
+            _ => ingested,
+        }
     }
 }
 
@@ -196,8 +247,10 @@ async fn download(
     Ok(())
 }
 
-/// The blocking end of a download.
-struct BlobReader {
+/// The blocking end of a download: first what was here before, then what comes in, which is kept as well.
+struct BlobReader<'a> {
+    before: Box<dyn Read + Send>,
+    partial: &'a mut Partial,
     parts: mpsc::Receiver<Bytes>,
     part: Bytes,
     read: u64,
@@ -205,11 +258,21 @@ struct BlobReader {
     extracting: Pace,
 }
 
-impl Read for BlobReader {
+impl Read for BlobReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.part.is_empty() {
+            let got = self.before.read(buf)?;
+            self.read += got as u64;
+            if got > 0 {
+                return Ok(got);
+            }
             match self.parts.blocking_recv() {
-                Some(part) => self.part = part,
+                Some(part) => {
+                    if self.size >= WORTH_KEEPING {
+                        self.partial.append(&part);
+                    }
+                    self.part = part;
+                }
                 None if self.read == self.size => return Ok(0),
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }

@@ -5,6 +5,7 @@
 //!
 //! - `fetch`, `claims`: layers of a pull, downloaded and unpacked side by side, once even if wanted twice
 //! - `upload`: layers of a push, each by the cheapest way the registry allows
+//! - `cancel`: giving up a transfer whose client has gone
 //! - `plan`: what a removal takes away, as a pure function
 //! - `views`: stored images as documents of the API, pure too
 //! - `changes`, `commit`: the Dockerfile instructions of `import -c` and `commit -c`; the image a container becomes
@@ -12,6 +13,7 @@
 //! - `bar`, `failure`, `filter`, `glob`: drawn progress, words for errors, filters, patterns
 
 mod bar;
+mod cancel;
 mod changes;
 mod claims;
 mod commit;
@@ -51,6 +53,7 @@ use wharf_oci::{AnyReference, Digest, Platform, Reference};
 use wharf_registry::{Client, ClientConfig};
 use wharf_store::{ImageRecord, Store};
 
+pub use self::cancel::{Cancel, Wanted};
 pub(crate) use self::changes::apply as apply_changes;
 pub(crate) use self::commit::Committed;
 pub use self::import::{ImportRequest, ImportSource};

@@ -7,18 +7,18 @@ use wharf_api::progress::Progress;
 use wharf_oci::image::{Descriptor, ImageConfig, Manifest, media_type};
 use wharf_oci::{Digest, Platform, Reference, chain_ids};
 use wharf_registry::{Error as RegistryError, Fetched, Repository};
-use wharf_store::{LayerOrigin, LayerSource, Lease, NewImage, Store};
+use wharf_store::{LayerOrigin, LayerSource, Lease, NewImage, Partial, Store};
 
 use super::embedded::Embedded;
-use super::fetch::{self, Job, Layers};
-use super::{Credentials, Images, embedded, failure, runtime};
+use super::fetch::{self, Job, Layers, Origin};
+use super::{Cancel, Credentials, Images, embedded, failure, runtime};
 use crate::{Error, Result};
 
 /// How long a registry may take to answer for the embedded image before it is made from the binary.
 const EMBEDDED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to be pulled.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PullRequest {
     /// With a tag or digest one image, without both all tags of the repository.
     pub reference: Reference,
@@ -26,6 +26,8 @@ pub struct PullRequest {
     pub platform: Option<Platform>,
     /// For the registry.
     pub credentials: Option<Credentials>,
+    /// Ends it before its time.
+    pub cancel: Cancel,
 }
 
 impl PullRequest {
@@ -40,7 +42,7 @@ impl PullRequest {
         } else if !tag.is_empty() {
             reference = reference.with_tag(tag)?;
         }
-        Ok(Self { reference, platform: None, credentials: None })
+        Ok(Self { reference, platform: None, credentials: None, cancel: Cancel::never() })
     }
 }
 
@@ -62,6 +64,10 @@ struct Ingest<'a> {
 impl Layers for Ingest<'_> {
     fn has(&self, chain: &Digest) -> Result<bool> {
         Ok(self.store.has_chain(chain, self.lease)?.is_some())
+    }
+
+    fn partial(&self, job: &Job) -> Result<Partial> {
+        Ok(self.store.partial(&job.blob.digest, &job.chain, job.blob.size)?)
     }
 
     fn ingest(&self, job: &Job, blob: &mut (dyn Read + Send)) -> Result<()> {
@@ -110,23 +116,24 @@ impl Images {
         let runtime = runtime()?;
         let client = self.registry();
         let tags = client.tags(&request.reference, request.credentials.as_ref());
-        let (repository, tags) = runtime.block_on(tags).map_err(|e| failure::pull(e, &request.reference))?;
+        let tags = runtime.block_on(request.cancel.unless(tags)).ok_or_else(failure::cancelled)?;
+        let (repository, tags) = tags.map_err(|e| failure::pull(e, &request.reference))?;
         let mut changed = false;
         for tag in tags {
             let reference = request.reference.clone().with_tag(&tag)?;
             let fetched = runtime.block_on(repository.fetch(&reference, &self.cached()));
             let fetched = fetched.map_err(|error| failure::pull(error, &reference))?;
-            changed |=
-                self.pull_fetched(&reference, request.platform.as_ref(), &repository, fetched, progress)?;
+            changed |= self.pull_fetched(&reference, request, &repository, fetched, progress)?;
         }
         Ok(changed)
     }
 
     fn pull_reference(&self, request: &PullRequest, progress: &mut dyn FnMut(Progress)) -> Result<bool> {
         let reference = &request.reference;
-        match runtime()?.block_on(self.resolve_remote(request)) {
+        let resolved = runtime()?.block_on(request.cancel.unless(self.resolve_remote(request)));
+        match resolved.ok_or_else(failure::cancelled)? {
             Ok((repository, fetched)) => {
-                self.pull_fetched(reference, request.platform.as_ref(), &repository, fetched, progress)
+                self.pull_fetched(reference, request, &repository, fetched, progress)
             }
             Err(error) if Embedded::of(reference).is_some() && error.is_unreachable() => {
                 self.pull_embedded(reference, &error, progress)
@@ -165,7 +172,7 @@ impl Images {
     fn pull_fetched(
         &self,
         reference: &Reference,
-        platform: Option<&Platform>,
+        request: &PullRequest,
         repository: &Repository,
         fetched: Fetched,
         progress: &mut dyn FnMut(Progress),
@@ -174,27 +181,59 @@ impl Images {
         let cached = self.cached();
         announce(reference, progress);
         let image = runtime
-            .block_on(repository.image(fetched, platform, &cached))
+            .block_on(request.cancel.unless(repository.image(fetched, request.platform.as_ref(), &cached)))
+            .ok_or_else(failure::cancelled)?
             .map_err(|e| failure::pull(e, reference))?;
         let id = &image.manifest.config.digest;
         let lease = self.store.lease();
-        let config = match cached(id) {
+        let known = cached(id);
+        let unfinished = known.is_none();
+        let config = match known {
             Some(config) => config.into(),
             None => {
                 let config = runtime
-                    .block_on(repository.small_blob(&image.manifest.config))
+                    .block_on(request.cancel.unless(repository.small_blob(&image.manifest.config)))
+                    .ok_or_else(failure::cancelled)?
                     .map_err(failure::registry)?;
-                let jobs = jobs(&image.manifest, &config)?;
                 let layers = Ingest { store: &self.store, lease: &lease, repository: reference.name() };
-                let limit = self.parallel().downloads;
-                fetch::fetch(jobs, limit, repository, &layers, &self.claims, &runtime, progress)?;
+                let from = Origin {
+                    repository,
+                    layers: &layers,
+                    claims: &self.claims,
+                    runtime: &runtime,
+                    cancel: &request.cancel,
+                    parallel: self.parallel().downloads,
+                };
+                self.fetch_layers(id, jobs(&image.manifest, &config)?, &from, progress)?;
                 config
             }
         };
         let arrived = Arrived { config: &config, manifest: &image.body, digest: &image.digest };
         let changed = self.commit(reference, &arrived)?;
+        if unfinished {
+            self.store.pull_ended(id.as_str())?;
+        }
         progress(Progress::status(format!("Digest: {}", image.digest)));
         Ok(changed)
+    }
+
+    /// Fetches the layers of the image `id`. After an interruption those that are complete stay for the next pull.
+    fn fetch_layers(
+        &self,
+        id: &Digest,
+        jobs: Vec<Job>,
+        from: &Origin<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let chains: Vec<Digest> = jobs.iter().map(|job| job.chain.clone()).collect();
+        self.store.pull_begun(id.as_str(), &chains)?;
+        let fetched = fetch::fetch(jobs, from, progress);
+        if let Err(error) = &fetched
+            && !failure::is_interruption(error)
+        {
+            self.store.pull_ended(id.as_str())?;
+        }
+        fetched
     }
 
     /// Writes the rows of an image whose layers are stored. Returns whether the reference named another one before.

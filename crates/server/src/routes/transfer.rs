@@ -8,7 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use wharf_api::auth::{AuthConfig, AuthResponse};
 use wharf_api::progress::Progress;
 use wharf_engine::image::{
-    Credentials, ImportRequest, ImportSource, PullRequest, PushRequest, repository_and_tag,
+    Cancel, Credentials, ImportRequest, ImportSource, PullRequest, PushRequest, repository_and_tag,
 };
 use wharf_oci::Reference;
 
@@ -31,9 +31,12 @@ pub(super) async fn create_image(call: Call) -> Result {
 
 async fn pull(call: Call) -> Result {
     let mut request = PullRequest::new(call.query.text("fromImage"), call.query.text("tag"))?;
+    let (wanted, cancel) = Cancel::pair();
+    request.cancel = cancel;
     request.platform = images::platform(&call)?;
     request.credentials = credentials(&call);
-    progress(move |report| Ok(call.engine.images.pull(&request, report)?)).await
+    // A client that is gone wants no image.
+    produce::cancellable(wanted, move |report| Ok(call.engine.images.pull(&request, report)?)).await
 }
 
 /// `POST /images/{name}/push`.

@@ -55,10 +55,12 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether anything uses a layer: the build cache, an image, a container or a lease.
+    /// Whether anything uses a layer: the build cache, an unfinished pull, an image, a container or a lease.
     pub(crate) fn is_used(&self, view: &View<'_>, chain: &Digest) -> Result<bool> {
-        let in_cache = !CACHE.find_keys(view, &cache::BY_LAYER, chain.as_str())?.is_empty();
-        Ok(in_cache || self.is_used_elsewhere(view, chain)?)
+        let key = chain.as_str();
+        Ok(!CACHE.find_keys(view, &cache::BY_LAYER, key)?.is_empty()
+            || self.is_awaited(view, key)?
+            || self.is_used_elsewhere(view, chain)?)
     }
 
     /// Whether an image, a container or a lease uses a layer.
@@ -80,6 +82,7 @@ impl Store {
 
     /// Removes the layers that pulls and loads left behind.
     pub(crate) fn drop_unused_layers(&self) -> Result<()> {
+        self.drop_old_partials()?;
         let keys = self.0.db.read(|view| LAYERS.keys(view))?;
         for key in keys {
             let Ok(chain) = Digest::parse(&key) else { continue };
