@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// Debian packages and a file that tells whether each is installed.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("busybox-static", "/bin/busybox"),
     ("crun", "/usr/bin/crun"),
     ("debootstrap", "/usr/sbin/debootstrap"),
@@ -18,6 +18,7 @@ const PACKAGES: [(&str, &str); 9] = [
     ("gcc", "/usr/bin/cc"),
     ("iproute2", "/sbin/ip"),
     ("nftables", "/usr/sbin/nft"),
+    ("openssl", "/usr/bin/openssl"),
     ("python3", "/usr/bin/python3"),
     ("skopeo", "/usr/bin/skopeo"),
 ];

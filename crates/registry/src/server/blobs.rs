@@ -108,6 +108,20 @@ impl Parts {
         Self { registry, reader, offset: start, sent: start, end, reading: None }
     }
 
+    /// What is in memory needs no other thread.
+    fn take_now(&mut self) -> Option<Bytes> {
+        let length = usize::try_from(self.end - self.offset).unwrap_or(PART).min(PART);
+        let data = self.reader.read_now(self.offset, length).filter(|_| length > 0)?;
+        self.offset += data.len() as u64;
+        Some(self.hand_out(data))
+    }
+
+    fn hand_out(&mut self, data: Vec<u8>) -> Bytes {
+        self.sent += data.len() as u64;
+        self.registry.metrics.sent(data.len() as u64);
+        data.into()
+    }
+
     fn read_ahead(&mut self) {
         let (reader, offset) = (self.reader.clone(), self.offset);
         let length = usize::try_from(self.end - offset).unwrap_or(PART).min(PART);
@@ -132,16 +146,18 @@ impl hyper::body::Body for Parts {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.reading.is_none() {
+            if let Some(data) = self.take_now() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
             self.read_ahead();
         }
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
         let data = ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other).flatten();
         self.reading = None;
         let data = data.inspect_err(|error| tracing::error!(%error, "a blob cannot be read"))?;
-        self.sent += data.len() as u64;
-        self.registry.metrics.sent(data.len() as u64);
+        let data = self.hand_out(data);
         self.read_ahead();
-        Poll::Ready(Some(Ok(Frame::data(data.into()))))
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::{Config, Tls};
+use super::failure::{Code, Failure};
 use super::reply::Body;
 use super::router::{self, Face};
 use super::{Registry, ServeError, collect};
@@ -159,11 +160,17 @@ impl Accepting {
     }
 }
 
-/// Its type is named, so that the compiler need not look into it to see that a connection can be spawned.
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-fn answer(registry: Arc<Registry>, face: Face, request: Request<Incoming>) -> Answer {
-    Box::pin(router::answer(registry, face, request))
+/// Answers in a task of its own: a client that hangs up ends its body, not the work on what came of it.
+async fn answer(
+    registry: Arc<Registry>,
+    face: Face,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let answered = tokio::spawn(router::answer(registry, face, request)).await;
+    Ok(answered.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request was not answered");
+        Failure::new(Code::Unknown, "the registry failed; its log says how").response()
+    }))
 }
 
 /// Counts a connection as long as it lives.

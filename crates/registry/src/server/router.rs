@@ -1,6 +1,5 @@
 //! From a request to its handler.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,7 +31,7 @@ pub(crate) async fn answer(
     registry: Arc<Registry>,
     face: Face,
     request: Request<Incoming>,
-) -> std::result::Result<Response<Body>, Infallible> {
+) -> Response<Body> {
     let started = Instant::now();
     let (parts, mut body) = request.into_parts();
     let call = Call { registry, method: parts.method, uri: parts.uri, headers: parts.headers };
@@ -63,7 +62,7 @@ pub(crate) async fn answer(
         ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "answered"
     );
-    Ok(response)
+    response
 }
 
 /// Headers of every answer.

@@ -136,6 +136,11 @@ mod tests {
         result.err().map(|failure| failure.code())
     }
 
+    #[test]
+    fn unknown_users_cost_time() {
+        assert!(matches!(bcrypt::verify("x", DUMMY), Ok(false)));
+    }
+
     #[tokio::test]
     async fn passwords() {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -176,3 +176,53 @@ pub(super) fn of_jwks(text: &str) -> Result<Vec<Key>, serde_json::Error> {
     });
     Ok(keys.collect())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn verifies(jwks: &str, algorithm: &str, token: &str) -> bool {
+        let keys = of_jwks(jwks).unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        keys[0].verifies(Algorithm::of(algorithm).unwrap(), signed.as_bytes(), &signature)
+    }
+
+    #[test]
+    fn the_examples_of_the_standards() {
+        // RFC 7515, appendix A.3.
+        let ec = r#"{"keys":[{"kty":"EC","crv":"P-256",
+            "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+        let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNv\
+                     bS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKT\
+                     UJqPP3-Kg6NU1Q";
+        assert!(verifies(ec, "ES256", token));
+        assert!(!verifies(ec, "ES256", &token.replace("eyJpc3", "eyJpc4")));
+        assert!(!verifies(ec, "EdDSA", token));
+        // RFC 8037, appendix A.4.
+        let ed = r#"{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"OKP","crv":"Ed25519",
+            "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AI\
+                     bQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        assert!(verifies(ed, "EdDSA", token));
+    }
+
+    #[test]
+    fn shared_secrets_and_nothing_sign_nothing() {
+        for name in ["none", "HS256", "rs256", ""] {
+            assert_eq!(Algorithm::of(name), None);
+        }
+        assert!(of_jwks("{").is_err());
+    }
+
+    #[test]
+    fn lengths_in_der_are_believed_only_as_far_as_there_are_bytes() {
+        assert_eq!(Der(&[0x30, 2, 1, 2, 3]).element(0x30).unwrap().0, [1, 2]);
+        for bad in
+            [&[0x30][..], &[0x30, 3, 1], &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 1], &[0x31, 0], &[0x30, 0x80]]
+        {
+            assert!(Der(bad).element(0x30).is_none(), "{bad:?}");
+        }
+    }
+}

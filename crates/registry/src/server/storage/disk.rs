@@ -1,17 +1,21 @@
 //! The local disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IoSliceMut, Write};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use rustix::fs::{FlockOperation, Timestamps, UTIME_NOW, flock, futimens};
+use rustix::fs::{Advice, FlockOperation, Timestamps, UTIME_NOW, fadvise, flock, futimens};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::{Held, Hold, Reader, Stat, Storage, Writer};
 
 /// Names of files that are being written end like this; nobody lists them.
 const TEMPORARY: &str = ".wharf-tmp";
+/// Bytes after which the kernel is told to begin writing.
+const WRITE_BEHIND: u64 = 8 << 20;
 /// The lock file, beside the folders of the reference registry.
 const GATE: &str = ".wharf-gate";
 
@@ -108,7 +112,8 @@ impl Storage for Disk {
             fs::create_dir_all(parent)?;
         }
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        Ok(Box::new(DiskWriter { file }))
+        let length = file.metadata()?.len();
+        Ok(Box::new(DiskWriter { file, length, flushing: length }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -203,6 +208,19 @@ struct DiskReader {
 }
 
 impl Reader for DiskReader {
+    fn read_now(&self, offset: u64, most: usize) -> Option<Vec<u8>> {
+        let mut data = vec![0; most];
+        let buffers = &mut [IoSliceMut::new(&mut data)];
+        match preadv2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) if read > 0 => {
+                data.truncate(read);
+                Some(data)
+            }
+            // Not in memory, or a kernel or file system that cannot tell.
+            _ => None,
+        }
+    }
+
     fn size(&self) -> u64 {
         self.size
     }
@@ -226,15 +244,37 @@ impl Reader for DiskReader {
 
 struct DiskWriter {
     file: File,
+    /// Length of the file.
+    length: u64,
+    /// Up to where the kernel was told to write it out.
+    flushing: u64,
+}
+
+impl DiskWriter {
+    /// Has the kernel begin to write out what was appended, so that there is little left to wait for at the end.
+    fn write_behind(&mut self) {
+        if let Some(length) = NonZeroU64::new(self.length - self.flushing)
+            && length.get() >= WRITE_BEHIND
+        {
+            // Pages that are still to be written stay in memory; it is only a hint, so its failure is none.
+            let _ = fadvise(&self.file, self.flushing, Some(length), Advice::DontNeed);
+            self.flushing = self.length;
+        }
+    }
 }
 
 impl Writer for DiskWriter {
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
-        self.file.write_all(data)
+        self.file.write_all(data)?;
+        self.length += data.len() as u64;
+        self.write_behind();
+        Ok(())
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)
+        self.file.set_len(length)?;
+        (self.length, self.flushing) = (length, length.min(self.flushing));
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {

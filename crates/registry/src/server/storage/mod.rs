@@ -38,6 +38,9 @@ pub(crate) trait Reader: Send + Sync {
 
     /// Appends up to `most` bytes from `offset` on to `into`. Returns how many; 0 at the end only.
     fn read_at(&self, offset: u64, most: usize, into: &mut Vec<u8>) -> io::Result<usize>;
+
+    /// Up to `most` bytes from `offset` on, if some can be had without waiting.
+    fn read_now(&self, offset: u64, most: usize) -> Option<Vec<u8>>;
 }
 
 /// A file that grows: an upload.

@@ -1,0 +1,87 @@
+//! Caches of other registries.
+
+use wharf_tests::{sha256, until};
+
+use crate::server::{Server, noise};
+
+#[test]
+fn several_upstreams_are_cached_and_outlived() {
+    let (one, two) = (Server::start(&[]), Server::start(&[]));
+    let (layer, other) = (noise(900_000), noise(1000));
+    let digest = one.image("group/app", "v1", &layer);
+    two.image("tool", "latest", &other);
+    let proxies = [format!("one=http://{}", one.address), format!("two=http://{}", two.address)];
+    let cache = Server::start(&["--proxy", &proxies[0], "--proxy", &proxies[1]]);
+    let manifest = cache.get("/v2/one/group/app/manifests/v1");
+    assert_eq!((manifest.status, manifest.header("docker-content-digest")), (200, Some(digest.as_str())));
+    let blob = format!("/v2/one/group/app/blobs/{}", sha256(&layer));
+    assert!(cache.get(&blob).body == layer);
+    // As containerd asks.
+    let by_namespace = format!("/v2/tool/manifests/latest?ns={}", two.address);
+    assert_eq!(cache.get(&by_namespace).status, 200);
+    assert_eq!(cache.get("/v2/two/tool/manifests/latest").status, 200);
+    cache.get("/v2/one/group/app/manifests/none").refused(404, "MANIFEST_UNKNOWN");
+    cache.get(&format!("/v2/one/group/app/blobs/{}", sha256(b"none"))).refused(404, "BLOB_UNKNOWN");
+    cache.send("POST", "/v2/one/group/app/blobs/uploads/", &[], b"").refused(405, "UNSUPPORTED");
+    // A tag that moves is followed.
+    let moved = one.image("group/app", "v1", &other);
+    let manifest = cache.get("/v2/one/group/app/manifests/v1");
+    assert_eq!(manifest.header("docker-content-digest"), Some(moved.as_str()));
+    assert_eq!(manifest.header("warning"), None);
+    // What is not an upstream's is the registry's own.
+    cache.image("mine", "v1", &other);
+
+    drop(one);
+    let stale = cache.get("/v2/one/group/app/manifests/v1");
+    assert_eq!((stale.status, stale.header("docker-content-digest")), (200, Some(moved.as_str())));
+    assert!(stale.header("warning").unwrap().starts_with("111 "));
+    assert_eq!(cache.get(&format!("/v2/one/group/app/manifests/{digest}")).status, 200);
+    assert!(until(std::time::Duration::from_secs(10), || cache.get(&blob).body == layer));
+    let part = cache.send("GET", &blob, &[("Range", "bytes=5-9")], b"");
+    assert_eq!((part.status, part.body.as_slice()), (206, &layer[5..10]));
+    cache.get("/v2/one/group/app/manifests/v2").refused(502, "UNAVAILABLE");
+    assert!(String::from_utf8(cache.get("/metrics").body).unwrap().contains("upstream_stale_total 1\n"));
+}
+
+#[test]
+fn many_ask_and_one_fetches() {
+    let upstream = Server::start(&[]);
+    let layer = noise(6 << 20);
+    upstream.image("app", "v1", &layer);
+    let cache = Server::start(&["--proxy", &format!("http://{}", upstream.address)]);
+    assert_eq!(cache.get("/v2/app/manifests/v1").status, 200);
+    let path = format!("/v2/app/blobs/{}", sha256(&layer));
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| assert!(cache.get(&path).body == layer));
+        }
+    });
+    let metrics = String::from_utf8(upstream.get("/metrics").body).unwrap();
+    let fetched = "wharf_registry_requests_total{route=\"blob\",method=\"GET\",status=\"200\"} ";
+    let line = metrics.lines().find(|line| line.starts_with(fetched)).unwrap();
+    // Two may begin in the same moment; one of them then steps back.
+    let count: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(count <= 16, "{line}");
+    let stored =
+        cache.files().iter().filter(|file| file.contains("_uploads/") && file.ends_with("data")).count();
+    assert_eq!(stored, 0);
+}
+
+#[test]
+fn an_upstream_that_lies_is_not_believed() {
+    let upstream = Server::start(&[]);
+    let layer = noise(300_000);
+    upstream.image("app", "v1", &layer);
+    let hex = sha256(&layer).replace("sha256:", "");
+    let file = upstream.root.join(format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
+    let mut wrong = layer.clone();
+    wrong[299_999] ^= 1;
+    std::fs::write(&file, &wrong).unwrap();
+    let cache = Server::start(&["--proxy", &format!("http://{}", upstream.address)]);
+    let path = format!("/v2/app/blobs/sha256:{hex}");
+    // The head is out before the lie is seen: the body never becomes whole.
+    let answer = cache.get(&path);
+    assert!(answer.body.len() < layer.len(), "{}", answer.body.len());
+    std::fs::write(&file, &layer).unwrap();
+    assert!(until(std::time::Duration::from_secs(10), || cache.get(&path).body == layer));
+}

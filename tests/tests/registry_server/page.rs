@@ -1,0 +1,84 @@
+//! The pages for people, and what programs that watch are told.
+
+use serde_json::json;
+use wharf_tests::sha256;
+
+use crate::server::{INDEX, Server, descriptor, noise};
+
+fn html(server: &Server, path: &str) -> String {
+    let answer = server.get(path);
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{policy}");
+    let text = String::from_utf8(answer.body).unwrap();
+    assert!(!text.contains("<script") && !text.contains(" on") && !text.contains("style="), "{text}");
+    assert!(text.starts_with("<!DOCTYPE html>") && text.trim_end().ends_with("</html>"));
+    text
+}
+
+/// Addresses of the links of a page.
+fn links(page: &str) -> Vec<&str> {
+    page.split("<a ").skip(1).filter_map(|rest| rest.split("href=\"").nth(1)?.split('"').next()).collect()
+}
+
+#[test]
+fn repositories_tags_and_images_are_shown() {
+    let server = Server::start(&[]);
+    let digest = server.image("team/app", "v1", &noise(1_234_567));
+    let entry = json!({"mediaType": "x/y", "digest": digest, "size": 1, "platform": {"os": "linux", "architecture": "arm64"}});
+    let index =
+        json!({"schemaVersion": 2, "manifests": [entry], "annotations": {"x": "<script>"}}).to_string();
+    assert_eq!(server.put("team/app", "all", INDEX, index.as_bytes()).status, 201);
+    let page = html(&server, "/");
+    assert!(links(&page).contains(&"/r/team/app") && page.contains("<td>2"), "{page}");
+    let page = html(&server, "/r/team/app");
+    assert!(page.contains("v1</a><td>1.2 MB"), "{page}");
+    assert!(page.contains(&digest[7..19]), "{page}");
+    // Every link leads somewhere.
+    for link in links(&page) {
+        html(&server, link);
+    }
+    let image = html(&server, "/r/team/app?ref=v1");
+    assert!(
+        image.contains(&sha256(&noise(1_234_567))[7..19]) && image.contains("<h2>Layers</h2>"),
+        "{image}"
+    );
+    let page = html(&server, "/r/team/app?ref=all");
+    assert!(page.contains("linux/arm64"), "{page}");
+    assert_eq!(server.get("/style.css").header("content-type"), Some("text/css; charset=utf-8"));
+    assert_eq!(server.get("/r/none").status, 404);
+    assert_eq!(server.get("/r/team/app?ref=none").status, 404);
+}
+
+#[test]
+fn what_was_pushed_cannot_speak_html() {
+    let server = Server::start(&[]);
+    let evil = "<img src=x onerror=alert(1)>\"'";
+    let layer = server.blob("a", b"layer");
+    let mut entry = descriptor(&layer, 5);
+    entry["mediaType"] = json!(evil);
+    let manifest = server.manifest("a", &json!({"layers": [entry], "artifactType": evil}));
+    assert_eq!(server.put("a", "v1", crate::server::MANIFEST, &manifest).status, 201);
+    let answer = server.get("/r/a?ref=v1");
+    let text = String::from_utf8(answer.body).unwrap();
+    assert!(!text.contains("<img") && text.contains("&lt;img src=x"), "{text}");
+}
+
+#[test]
+fn metrics_and_health() {
+    let server = Server::start(&[]);
+    server.blob("a", b"0123456789");
+    server.get(&format!("/v2/a/blobs/{}", sha256(b"0123456789")));
+    let answer = server.get("/metrics");
+    assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    let text = String::from_utf8(answer.body).unwrap();
+    for line in [
+        "wharf_registry_requests_total{route=\"blob\",method=\"GET\",status=\"200\"} 1",
+        "wharf_registry_received_bytes_total 10",
+        "wharf_registry_sent_bytes_total 10",
+        "wharf_registry_uploads 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    assert_eq!(server.get("/healthz").status, 200);
+}
