@@ -34,8 +34,10 @@ impl Images {
                 reported.insert(id.to_owned(), Instant::now());
                 progress(bar::line(id, "Loading layer", at.current, at.total));
             }
-        })?;
+        });
+        // Also after a failure: layers that arrived before it go.
         self.housekeeper.soon();
+        let loaded = loaded?;
         for line in lines(&loaded) {
             progress(Progress::stream(line));
         }

@@ -1,5 +1,7 @@
 //! `rmi`: names go, and with the last name the image and the layers only it had.
 
+use std::collections::HashSet;
+
 use wharf_api::image::DeleteItem;
 use wharf_db::{Tx, View};
 use wharf_oci::{AnyReference, Digest, Reference};
@@ -24,8 +26,8 @@ impl Images {
         let (items, told) = self.db.write(|tx| {
             let record = self.resolve(tx, name)?;
             let target = target(name, &record.id)?;
-            let steps =
-                plan::plan(self.graph(tx)?, users, &record.id, target, options).map_err(Error::conflict)?;
+            let steps = plan::plan(self.graph(tx, &record)?, users, &record.id, target, options)
+                .map_err(Error::conflict)?;
             self.carry_out(tx, &record, steps)
         })?;
         self.housekeeper.soon();
@@ -38,16 +40,24 @@ impl Images {
         Ok(items)
     }
 
-    fn graph(&self, view: &View<'_>) -> Result<Graph> {
-        let images = self.store.images().list(view)?;
-        let node = |image: wharf_store::Image| {
-            let mut references = image.tags;
-            references.extend(image.digests);
-            // By text, so that a repository's tags come before its digest.
-            references.sort_by_key(ToString::to_string);
-            (image.record.id, Node { references, parent: image.record.parent })
-        };
-        Ok(images.into_iter().map(node).collect())
+    /// What the removal of an image may touch or be kept from by: the image, those it was built from, and their children.
+    fn graph(&self, view: &View<'_>, image: &ImageRecord) -> Result<Graph> {
+        let images = self.store.images();
+        let mut graph = Graph::new();
+        let mut lineage = HashSet::new();
+        let mut next = Some(image.clone());
+        while let Some(row) = next.filter(|row| lineage.insert(row.id.clone())) {
+            for child in images.children(view, &row.id)? {
+                graph
+                    .entry(child)
+                    .or_insert_with(|| Node { parent: Some(row.id.clone()), ..Node::default() });
+            }
+            // In the order of their texts, so that a repository's tags come before its digest.
+            let references = images.names(view, &row.id)?;
+            graph.insert(row.id.clone(), Node { references, parent: row.parent.clone() });
+            next = row.parent.as_ref().map(|parent| images.get(view, parent)).transpose()?.flatten();
+        }
+        Ok(graph)
     }
 
     fn carry_out(

@@ -1,6 +1,6 @@
 //! `save`: images as an archive, an image layout that has Docker's own index beside it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use serde_json::json;
@@ -200,7 +200,7 @@ fn blob_path(digest: &Digest) -> String {
 fn docker_entry(image: &Chosen, layers: &[Descriptor]) -> serde_json::Value {
     let tags: Vec<String> = image.tags.iter().map(Reference::familiar).collect();
     let paths: Vec<String> = layers.iter().map(|layer| blob_path(&layer.digest)).collect();
-    let sources: HashMap<String, serde_json::Value> = layers
+    let sources: BTreeMap<String, serde_json::Value> = layers
         .iter()
         .map(|l| {
             (l.digest.to_string(), json!({"mediaType": l.media_type, "size": l.size, "digest": l.digest}))
