@@ -93,6 +93,12 @@ fn a_failing_step_shows_where_and_why() {
         assert!(failed.stderr.contains(part), "{part:?} in {}", failed.stderr);
     }
     assert_eq!(daemon.run(&["ps", "-aq"]), "");
+    let folder = context(&daemon, "FROM busybox\nENV A=b\nWORKDIR /w\nRUN echo left >file; false\n", &[]);
+    assert_eq!(build(&daemon, &folder, &[]).code, 1);
+    assert_eq!(daemon.run(&["builder", "shell", "sh", "-c", "cat file; echo $A"]), "left\nb");
+    let again = daemon.wharf(&["builder", "shell"]);
+    assert_eq!(again.stderr, "Error response from daemon: no failed build step is kept\n");
+    assert_eq!(daemon.run(&["images", "-aq"]).lines().count(), 1);
     nothing_left(&daemon);
 }
 

@@ -45,4 +45,12 @@ impl Client {
     pub async fn build_cache<T: DeserializeOwned>(&self) -> Result<T> {
         self.get_json(Query::new("/system/df").with("type", "build-cache")).await
     }
+
+    /// Has an image made of what the build step that failed last left.
+    ///
+    /// # Errors
+    /// [`crate::Error::Response`] with status 404 if none failed lately.
+    pub async fn build_shell<T: DeserializeOwned>(&self) -> Result<T> {
+        self.post_for(Query::new("/build/shell")).await
+    }
 }

@@ -72,8 +72,8 @@ impl<'a> Copy<'a> {
         let into_folder = self.step.destination.ends_with('/') || found.len() > 1 || self.is_folder();
         for (source, selected) in found {
             match (source, selected) {
-                (Source::Path { unpack, .. }, Some((origin, selected))) => {
-                    self.one(origin, &selected, into_folder, *unpack)?;
+                (Source::Path { unpack, path, .. }, Some((origin, selected))) => {
+                    self.one(origin, path, &selected, into_folder, *unpack)?;
                 }
                 (Source::Inline { name, content }, _) => self.inline(name, content, into_folder)?,
                 (Source::Path { .. }, None) => {}
@@ -86,19 +86,24 @@ impl<'a> Copy<'a> {
         open(self.root, &self.step.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
 
-    fn one(&self, origin: Origin<'_>, selected: &Selected, into_folder: bool, unpack: bool) -> Result<()> {
-        let base = selected.path.rsplit('/').next().unwrap_or_default();
+    fn one(
+        &self,
+        origin: Origin<'_>,
+        pattern: &str,
+        selected: &Selected,
+        into_folder: bool,
+        unpack: bool,
+    ) -> Result<()> {
+        let destination = self.step.destination.trim_end_matches('/');
+        let kept = if self.step.parents { kept(pattern, &selected.path) } else { "" };
         if origin.is_folder(&selected.real) {
-            let target = match (self.step.parents, self.kept(&selected.path)) {
-                (true, Some(kept)) => format!("{}/{kept}", self.step.destination.trim_end_matches('/')),
-                _ => self.step.destination.clone(),
-            };
-            return self.folder(origin, selected, &target);
+            return self.folder(origin, selected, &format!("{destination}/{kept}"));
         }
-        let target = match (self.step.parents, self.kept(&selected.path)) {
-            (true, Some(kept)) => format!("{}/{kept}", self.step.destination.trim_end_matches('/')),
-            _ if into_folder => format!("{}/{base}", self.step.destination.trim_end_matches('/')),
-            _ => self.step.destination.clone(),
+        let base = selected.path.rsplit('/').next().unwrap_or_default();
+        let target = match (self.step.parents, into_folder) {
+            (true, _) => format!("{destination}/{kept}"),
+            (false, true) => format!("{destination}/{base}"),
+            (false, false) => self.step.destination.clone(),
         };
         if unpack && self.unpacked(origin, &selected.real)? {
             return Ok(());
@@ -106,7 +111,10 @@ impl<'a> Copy<'a> {
         let (folder, name) = target.rsplit_once('/').unwrap_or_default();
         let parent = make_folders(self.root, folder, self.owner.unwrap_or_default())?;
         match origin {
-            Origin::Tree(tree) => self.tree_entry(tree, &selected.real, &parent, name.as_bytes(), &target),
+            Origin::Tree(tree) => {
+                tree.fetch([selected.real.as_str()], true)?;
+                self.tree_entry(tree, &selected.real, &parent, name.as_bytes(), &target)
+            }
             Origin::Root(root) => {
                 let (within, last) = selected.real.rsplit_once('/').unwrap_or(("", &selected.real));
                 // The last link is followed: the file it leads to gets the link's name.
@@ -123,11 +131,6 @@ impl<'a> Copy<'a> {
                 self.root_entry(&within, last.as_bytes(), &parent, name.as_bytes(), &target)
             }
         }
-    }
-
-    /// With `--parents`, the part of a source's path that is kept: all of it, or what follows `/./`.
-    fn kept(&self, path: &str) -> Option<String> {
-        self.step.parents.then(|| path.to_owned())
     }
 
     /// Copies what is in a folder.
@@ -216,7 +219,6 @@ impl<'a> Copy<'a> {
         let found = Attributes { mode: entry.mode, uid: 0, gid: 0, mtime: self.time(entry.mtime) };
         match entry.kind {
             Kind::File => {
-                tree.fetch([real], true)?;
                 let attributes = self.attributes(found, false)?;
                 put_file(parent, name, &tree.open(real)?, &attributes, shown)
             }
@@ -333,6 +335,13 @@ impl<'a> Copy<'a> {
     }
 }
 
+/// With `--parents`, the part of a source's path that is kept: all of it, or what follows `/./` in the pattern.
+fn kept<'a>(pattern: &str, path: &'a str) -> &'a str {
+    let before = pattern.split_once("/./").map_or("", |(before, _)| before);
+    let dropped = before.split('/').filter(|part| !part.is_empty() && *part != ".").count();
+    (0..dropped).fold(path, |path, _| path.split_once('/').map_or("", |(_, rest)| rest))
+}
+
 /// Whether a file is an archive that `ADD` unpacks.
 fn is_archive(file: &File) -> bool {
     let mut head = Vec::new();
@@ -365,4 +374,16 @@ pub(super) fn not_found(path: &str) -> Error {
 
 fn read_failed(path: &str, errno: Errno) -> Error {
     Error::io("read", std::path::Path::new(path), errno.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_are_kept_from_the_pivot_on() {
+        assert_eq!(kept("/a/b/*", "a/b/c"), "a/b/c");
+        assert_eq!(kept("/a/./b/*", "a/b/c"), "b/c");
+        assert_eq!(kept("/x/y/./*", "x/y/z"), "z");
+    }
 }

@@ -31,6 +31,8 @@ pub(super) struct Kept(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
+    /// Where files are until they are whole; swept at the start of the engine.
+    temp: PathBuf,
     index: Mutex<Index>,
 }
 
@@ -54,10 +56,10 @@ impl Kept {
     /// What is kept of the folder with this identity; nothing if it cannot be read.
     pub(super) fn open(paths: &Paths, identity: &str) -> Self {
         let name = Digest::sha256(identity.as_bytes());
-        let folder = paths.data_root.join("build").join("contexts").join(name.hex());
+        let folder = paths.contexts().join(name.hex());
         let known = read_index(&folder.join("index")).unwrap_or_default();
         let index = Mutex::new(Index { known, ..Index::default() });
-        Self(Arc::new(Inner { folder, index }))
+        Self(Arc::new(Inner { folder, temp: paths.build_temp(), index }))
     }
 
     /// The listing of the folder.
@@ -68,8 +70,10 @@ impl Kept {
         session: Arc<Session>,
         limit: u64,
     ) -> Result<Tree> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0.folder);
-        made.map_err(|error| Error::io("mkdir", &self.0.folder, error))?;
+        for folder in [&self.0.folder, &self.0.temp] {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(|error| Error::io("mkdir", folder, error))?;
+        }
         let mut tree = BTreeMap::new();
         let mut index = self.lock();
         for entry in entries {
@@ -119,7 +123,7 @@ impl Kept {
         if !*changed && known.len() == before {
             return Ok(());
         }
-        let temp = self.0.folder.join(format!("index-{}", ids::new_id()));
+        let temp = self.0.temp.join(ids::new_id());
         let mut file = BufWriter::new(File::create(&temp)?);
         for (path, (stamp, digest)) in &*known {
             serde_json::to_writer(&mut file, &(path, stamp, digest))?;
@@ -155,6 +159,13 @@ fn read_index(path: &std::path::Path) -> Option<HashMap<String, (Stamp, Digest)>
         known.insert(path, (stamp, digest));
     }
     Some(known)
+}
+
+impl Paths {
+    /// What is kept of clients' folders.
+    pub(super) fn contexts(&self) -> PathBuf {
+        self.data_root.join("build").join("contexts")
+    }
 }
 
 /// The contents of a client's files.
@@ -215,7 +226,7 @@ impl Files {
             return Err(Error::invalid(format!("the context exceeds the limit of {} bytes", self.limit)));
         }
         *left -= size;
-        let temp = self.kept.0.folder.join(format!("incoming-{}", ids::new_id()));
+        let temp = self.kept.0.temp.join(ids::new_id());
         let failed = |error| Error::io("write", &temp, error);
         let stored = (|| {
             let mut file = File::create(&temp)?;

@@ -6,12 +6,13 @@
 //! - `tree`, `select`, `place`: files of a client, which of them a step means, and putting them into a file system
 //! - `image`: the image that comes out
 //! - `classic`, `session`: the two protocols that clients build with
-//! - `prune`: the build cache
+//! - `prune`: the build cache; `failed`: the file system of a step that failed
 
 mod archive;
 mod cancel;
 mod classic;
 mod copy;
+mod failed;
 mod failure;
 mod image;
 mod kept;
@@ -28,7 +29,10 @@ mod worker;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -58,6 +62,10 @@ pub(crate) struct Builder {
     claims: Claims,
     /// Folders of `RUN --mount=type=cache` that somebody has for himself.
     caches: Claims,
+    /// The step that failed last.
+    failed: Mutex<Option<failed::FailedStep>>,
+    /// How many builds are being done.
+    running: AtomicUsize,
 }
 
 /// What is to be built.
@@ -141,6 +149,7 @@ impl Engine {
         client: &'a dyn BuildClient,
         cancel: &'a Cancel,
     ) -> Result<Solved<'a>, BuildError> {
+        self.builder.running.fetch_add(1, Ordering::SeqCst);
         let now = request.options.epoch.unwrap_or_else(|| Timestamp::now().as_second());
         let build = Build {
             engine: self,

@@ -1,6 +1,7 @@
 //! `RUN --mount`: what a step finds besides its file system.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::{
         fd::{AsRawFd, OwnedFd},
@@ -63,6 +64,7 @@ impl<'a> Build<'a> {
             .mode(0o700)
             .create(&private)
             .map_err(|error| Error::io("mkdir", &private, error))?;
+        held.claims = self.lock_caches(step);
         let engine: &Engine = self.engine;
         let _gone = Gone { engine, id: &scratch.id };
         for (number, mount) in step.mounts.iter().enumerate() {
@@ -84,6 +86,16 @@ impl<'a> Build<'a> {
             cancel: self.cancel,
         };
         run.run(&mut |text| self.client.report(Report::Output { step: id.0, text }))
+    }
+
+    /// Claims the caches that a step has for itself, in an order that all steps keep, so that none wait for each other.
+    fn lock_caches(&self, step: &RunStep) -> Vec<Claim> {
+        let locked = step.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Cache { id, sharing: Sharing::Locked, .. } => Some(cache_key(id, 0)),
+            _ => None,
+        });
+        let keys: BTreeMap<String, Digest> = locked.map(|key| (key.to_string(), key)).collect();
+        keys.values().map(|key| self.engine.builder.caches.claim(key)).collect()
     }
 
     fn mount(
@@ -186,7 +198,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// The folder of a cache, in the right to use it.
+    /// The folder of a cache. One that is private is claimed; one that is locked was before.
     fn cache_folder(&self, id: &str, sharing: Sharing, held: &mut Held<'a>) -> Result<PathBuf> {
         let caches = self.engine.paths.caches();
         fs::DirBuilder::new()
@@ -194,19 +206,14 @@ impl<'a> Build<'a> {
             .mode(0o700)
             .create(&caches)
             .map_err(|error| Error::io("mkdir", &caches, error))?;
-        let key = |number: usize| Digest::sha256(format!("{id}\0{number}").as_bytes());
         let mut number = 0;
-        match sharing {
-            Sharing::Shared => {}
-            Sharing::Locked => held.claims.push(self.engine.builder.caches.claim(&key(0))),
-            Sharing::Private => {
-                while self.engine.builder.caches.is_claimed(&key(number)) {
-                    number += 1;
-                }
-                held.claims.push(self.engine.builder.caches.claim(&key(number)));
+        if sharing == Sharing::Private {
+            while self.engine.builder.caches.is_claimed(&cache_key(id, number)) {
+                number += 1;
             }
+            held.claims.push(self.engine.builder.caches.claim(&cache_key(id, number)));
         }
-        Ok(caches.join(key(number).hex()))
+        Ok(caches.join(cache_key(id, number).hex()))
     }
 
     fn make_cache(
@@ -255,6 +262,11 @@ impl Drop for Gone<'_> {
     fn drop(&mut self) {
         self.engine.remove_monitor_folder(self.id);
     }
+}
+
+/// What stands for the `number`th folder of a cache.
+fn cache_key(id: &str, number: usize) -> Digest {
+    Digest::sha256(format!("{id}\0{number}").as_bytes())
 }
 
 fn input(inputs: &[(NodeId, Value)], node: NodeId) -> Result<&Value> {

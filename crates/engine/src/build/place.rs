@@ -48,6 +48,12 @@ impl Attributes {
     }
 }
 
+/// Files of at most so many bytes are copied through memory: looking for holes costs more.
+const SMALL: u64 = 64 << 10;
+
+/// Bytes copied through memory at once.
+const PIECE: usize = 128 << 10;
+
 /// Opens a folder for use as a starting point.
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -122,19 +128,29 @@ pub(super) fn put_file(
     attributes: &Attributes,
     shown: &str,
 ) -> Result<()> {
-    make_way(parent, name, shown)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let put = || {
-        let file = openat(parent, name, flags, Mode::from_raw_mode(0o600))?;
+    let create = || openat(parent, name, flags, Mode::from_raw_mode(0o600));
+    let file = match create() {
+        Err(Errno::EXIST) => {
+            make_way(parent, name, shown)?;
+            create()
+        }
+        other => other,
+    };
+    let put = |file: OwnedFd| {
         copy_content(content, &file)?;
-        let (uid, gid) = owner(attributes);
-        fchown(&file, uid, gid)?;
+        if (attributes.uid, attributes.gid) != (0, 0) {
+            let (uid, gid) = owner(attributes);
+            fchown(&file, uid, gid)?;
+        }
         // After the owner, since changing that drops the set-id bits.
         fchmod(&file, Mode::from_raw_mode(attributes.mode))?;
-        copy_capability(content, &file);
+        if attributes.mode & 0o111 != 0 {
+            copy_capability(content, &file);
+        }
         futimens(&file, &attributes.times())
     };
-    put().map_err(|errno| failed("write", shown, errno))
+    file.and_then(put).map_err(|errno| failed("write", shown, errno))
 }
 
 /// Makes a symbolic link, in the place of what has the name.
@@ -185,6 +201,9 @@ fn make_way(parent: &OwnedFd, name: &[u8], shown: &str) -> Result<()> {
 
 fn copy_content(from: &File, to: &OwnedFd) -> Result<(), Errno> {
     let length = fstat(from)?.st_size.unsigned_abs();
+    if length <= SMALL {
+        return copy_through_memory(from, to, 0, length);
+    }
     let mut at = 0;
     while at < length {
         let data = match rustix::fs::seek(from, rustix::fs::SeekFrom::Data(at)) {
@@ -218,7 +237,7 @@ fn copy_range(from: &File, to: &OwnedFd, start: u64, end: u64) -> Result<(), Err
 }
 
 fn copy_through_memory(from: &File, to: &OwnedFd, mut at: u64, end: u64) -> Result<(), Errno> {
-    let mut buffer = vec![0; 128 << 10];
+    let mut buffer = vec![0; usize::try_from(end - at).unwrap_or(PIECE).min(PIECE)];
     while at < end {
         let want = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
         let got = rustix::io::pread(from, &mut buffer[..want], at)?;

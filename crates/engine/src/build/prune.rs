@@ -1,6 +1,6 @@
 //! The build cache as others see it: what is in it, and making room.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, path::Path, sync::atomic::Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use wharf_api::{Filters, system::BuildCache, time};
@@ -8,6 +8,11 @@ use wharf_oci::Digest;
 use wharf_store::CacheRecord;
 
 use crate::{Engine, Error, Result};
+
+/// The cache may take this part of the disk.
+const PART_OF_DISK: u64 = 10;
+/// It may always take so many bytes.
+const SMALLEST_BUDGET: u64 = 2 << 30;
 
 /// What `builder prune` may remove.
 #[derive(Debug, Clone, Default)]
@@ -88,14 +93,37 @@ impl Engine {
         Ok((removed, freed))
     }
 
-    /// Removes the folders of cache mounts; returns their size.
+    /// Removes what was used least recently from a cache that has become too large: more than a tenth of the disk.
+    pub(super) fn trim_build_cache(&self) -> Result<()> {
+        let folder = &self.paths.data_root;
+        let disk = rustix::fs::statvfs(folder).map_err(|errno| Error::io("statfs", folder, errno.into()))?;
+        let budget = (disk.f_blocks * disk.f_frsize / PART_OF_DISK).max(SMALLEST_BUDGET);
+        let records = self.db.read(|view| self.store.cache().list(view))?;
+        if records.iter().map(|(_, record)| record.size).sum::<u64>() > budget {
+            self.prune_build_cache(&PruneOptions {
+                all: true,
+                keep_bytes: budget,
+                ..PruneOptions::default()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Removes the folders of cache mounts and what is kept of clients' folders, unless a build runs that may use them;
+    /// returns their size.
     fn remove_caches(&self) -> u64 {
-        let folder = self.paths.caches();
-        let size = crate::disk::folder_size(&folder, &mut HashSet::new());
-        match fs::exists(&folder).map_or(Ok(()), |there| if there { self.discard(&folder) } else { Ok(()) }) {
+        if self.builder.running.load(Ordering::SeqCst) > 0 {
+            return 0;
+        }
+        self.remove_cache(&self.paths.caches()) + self.remove_cache(&self.paths.contexts())
+    }
+
+    fn remove_cache(&self, folder: &Path) -> u64 {
+        let size = crate::disk::folder_size(folder, &mut HashSet::new());
+        match fs::exists(folder).map_or(Ok(()), |there| if there { self.discard(folder) } else { Ok(()) }) {
             Ok(()) => size,
             Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "cache mounts stay");
+                tracing::warn!(folder = %folder.display(), %error, "stays");
                 0
             }
         }

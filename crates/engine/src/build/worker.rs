@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd, BorrowedFd},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use jiff::Timestamp;
@@ -73,10 +73,15 @@ pub(super) struct Scratch<'a> {
     pub(super) engine: &'a Engine,
     pub(super) id: String,
     pub(super) snapshot: Snapshot,
+    /// It is somebody else's now.
+    pub(super) given: bool,
 }
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
+        if self.given {
+            return;
+        }
         let removed = self.engine.db.write(|tx| self.engine.store.snapshots().remove(tx, &self.id));
         if let Err(error) = removed {
             tracing::warn!(step = %self.id, %error, "a step's folder stays until the next start");
@@ -86,6 +91,10 @@ impl Drop for Scratch<'_> {
 
 impl Drop for Build<'_> {
     fn drop(&mut self) {
+        self.engine.builder.running.fetch_sub(1, Ordering::SeqCst);
+        if let Err(error) = self.engine.trim_build_cache() {
+            tracing::warn!(%error, "the build cache is larger than it should be");
+        }
         // Not after each step: syncing what is new to the disk would make the next one wait.
         self.engine.empty_trash_soon();
     }
@@ -148,9 +157,14 @@ impl Worker for Build<'_> {
             Some((_, value)) => value.layers()?,
             None => return Err(Error::system("a step without a file system").into()),
         };
-        let scratch = self.scratch(&root.chains)?;
+        let mut scratch = self.scratch(&root.chains)?;
         match &node.op {
-            Op::Run(step) => self.run_step(id, step, &scratch, inputs)?,
+            Op::Run(step) => self.run_step(id, step, &scratch, inputs).inspect_err(|error| {
+                if matches!(error, StepError::Exit { .. }) && !self.cancel.is_cancelled() {
+                    self.engine.keep_failed(&scratch.id, step);
+                    scratch.given = true;
+                }
+            })?,
             Op::Copy(step) => self.copy(step, &scratch, inputs)?,
             Op::Mkdir(step) => mkdir(step, &scratch.snapshot)?,
             _ => return Err(Error::system("a source is no step").into()),
@@ -241,7 +255,7 @@ impl<'a> Build<'a> {
         let id = ids::new_id();
         let snapshot =
             engine.db.write(|tx| Ok::<_, Error>(engine.store.snapshots().scratch(tx, &id, chains)?))?;
-        Ok(Scratch { engine, id, snapshot })
+        Ok(Scratch { engine, id, snapshot, given: false })
     }
 
     fn copy(&self, step: &CopyStep, scratch: &Scratch<'_>, inputs: &[(NodeId, Value)]) -> Result<()> {

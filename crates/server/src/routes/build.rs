@@ -132,6 +132,12 @@ pub(super) async fn cancel(call: Call) -> Result {
     }
 }
 
+/// `POST /build/shell`: an image of what the step that failed last left.
+pub(super) async fn shell(call: Call) -> Result {
+    let id = blocking(move || call.engine.open_failed_step()).await?;
+    Ok(reply::created(&json!({ "Id": id })))
+}
+
 /// `POST /build/session`: the stream of `wharf build`.
 pub(super) async fn session(call: Call) -> Result {
     let (ours, theirs) = UnixStream::pair().map_err(|error| Failure::system(error.to_string()))?;

@@ -107,6 +107,7 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     POST "/build/prune" => build::prune;
     POST "/build/cancel" => build::cancel;
     POST "/build/session" => build::session;
+    POST "/build/shell" => build::shell;
     POST "/grpc" => later::build;
     POST "/session" => later::build;
 

@@ -125,6 +125,9 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
     }
     if let Some(error) = &outcome.error {
         display.failed(error);
+        if error.step.is_some() && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+            print::warn(&format!("View what the step left with: {} builder shell", cli.program()));
+        }
         return Err(Error::message(format!("failed to solve: {}", error.message)));
     }
     display.finish(&outcome, &request.names);

@@ -8,6 +8,7 @@ mod output;
 mod prune;
 mod request;
 mod session;
+mod shell;
 
 use crate::command::Command;
 
@@ -17,4 +18,4 @@ pub(crate) const GROUP: Command = Command::group("builder", "Manage builds", BEL
 /// The same under the name of Docker's plugin.
 pub(crate) const BUILDX: Command = Command::group("buildx", "Docker Buildx", BELOW);
 
-static BELOW: &[Command] = &[build::COMMAND, du::COMMAND, prune::COMMAND];
+static BELOW: &[Command] = &[build::COMMAND, du::COMMAND, prune::COMMAND, shell::COMMAND];
