@@ -26,6 +26,12 @@ pub(crate) fn header(config: &ConfigFile, domain: &str) -> Result<String> {
     Ok(find(config, server(domain))?.map_or_else(String::new, |auth| encode(&auth)))
 }
 
+/// As [`header`] for a push: the engine insists on the header, also where there are no credentials.
+pub(crate) fn header_of_push(config: &ConfigFile, domain: &str) -> Result<String> {
+    let header = header(config, domain)?;
+    Ok(if header.is_empty() { encode(&AuthConfig::default()) } else { header })
+}
+
 /// The name under which a registry is in the configuration file.
 pub(crate) fn server(domain: &str) -> &str {
     match host(domain) {

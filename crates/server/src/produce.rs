@@ -101,7 +101,8 @@ impl Drop for Watch {
     }
 }
 
-/// Answers with the bytes that `work` writes on a blocking thread, and lets it know when nobody wants them any more.
+/// Answers with the lines of JSON that `work` writes on a blocking thread, and lets it know when nobody wants them any
+/// more.
 pub(crate) async fn cancellable(
     content_type: &'static str,
     work: impl FnOnce(&mut Sink, Gone) -> Result<()> + Send + 'static,
@@ -109,7 +110,7 @@ pub(crate) async fn cancellable(
     let (sender, receiver) = mpsc::channel(PIECES);
     let gone = Gone { pieces: sender.clone(), runtime: tokio::runtime::Handle::current() };
     let worker = task::spawn_blocking(move || work(&mut Sink { pieces: sender }, gone));
-    pump(content_type, receiver, worker).await
+    pump(content_type, receiver, worker, Some(())).await
 }
 
 /// Answers with the progress that `work` reports on a blocking thread, as JSON lines.
@@ -137,7 +138,7 @@ fn report(sink: &mut Sink, work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result
 }
 
 /// As [`progress`]; `wanted` is dropped when the client is gone, or at the end.
-pub(crate) async fn cancellable(
+pub(crate) async fn cancellable_progress(
     wanted: impl Send + 'static,
     work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<()> + Send + 'static,
 ) -> Result {

@@ -39,7 +39,7 @@ pub(super) fn request(
     let epoch = epoch
         .map(|text| text.parse().map_err(|_| Error::message(format!("invalid SOURCE_DATE_EPOCH: {text}"))));
     Ok(Request {
-        auth: auth(cli, &context.dockerfile),
+        auth: auth(cli, &context.dockerfile)?,
         dockerfile: context.dockerfile.clone(),
         ignore: context.ignore.clone(),
         target: m.opt("target").filter(|target| !target.is_empty()).map(str::to_owned),
@@ -100,15 +100,20 @@ fn remote_context(text: &str) -> Option<(String, String)> {
 }
 
 /// Credentials for the registries that the stages name.
-fn auth(cli: &Cli, dockerfile: &str) -> BTreeMap<String, wharf_api::auth::AuthConfig> {
+///
+/// # Errors
+/// A credential helper fails.
+fn auth(cli: &Cli, dockerfile: &str) -> Result<BTreeMap<String, wharf_api::auth::AuthConfig>> {
     let config = cli.config();
-    let Ok(file) = Dockerfile::parse(dockerfile) else { return BTreeMap::new() };
-    let hosts = file.stages.iter().filter_map(|stage| Reference::parse(&stage.base).ok());
-    let found = |reference: Reference| {
-        let host = reference.domain().to_owned();
-        Some((host.clone(), registry_auth::find(&config, registry_auth::server(&host))?))
-    };
-    hosts.filter_map(found).collect()
+    let mut found = BTreeMap::new();
+    // The engine tells what is wrong with the file.
+    let Ok(file) = Dockerfile::parse(dockerfile) else { return Ok(found) };
+    for base in file.stages.iter().filter_map(|stage| Reference::parse(&stage.base).ok()) {
+        if let Some(auth) = registry_auth::find(&config, registry_auth::server(base.domain()))? {
+            found.insert(base.domain().to_owned(), auth);
+        }
+    }
+    Ok(found)
 }
 
 /// The secrets of `--secret`, by name.

@@ -41,11 +41,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     if !all && !quiet && given.is_name_only() {
         print::line(&format!("Using default tag: {}", reference.tag().unwrap_or_default()));
     }
-    // The engine insists on the header, also where there are no credentials.
-    let auth = match registry_auth::header(&cli.config(), reference.domain())? {
-        none if none.is_empty() => registry_auth::encode(&Default::default()),
-        some => some,
-    };
+    let auth = registry_auth::header_of_push(&cli.config(), reference.domain())?;
     let client = cli.client()?;
     cli.block_on(async {
         let tag = reference.tag().unwrap_or_default();
