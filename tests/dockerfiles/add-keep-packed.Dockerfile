@@ -1,0 +1,4 @@
+ARG BASE
+FROM ${BASE}
+ADD --unpack=false archive.tgz /packed/
+COPY archive.tgz /copied/

@@ -1,0 +1,4 @@
+ARG BASE
+FROM ${BASE}
+CMD echo first
+CMD ["echo", "second"]

@@ -1,0 +1,3 @@
+ARG BASE
+FROM scratch
+COPY --from=wharf-differential-base /etc/passwd /passwd

@@ -1,0 +1,4 @@
+ARG BASE
+FROM ${BASE}
+COPY .hidden /
+COPY .h* /h/

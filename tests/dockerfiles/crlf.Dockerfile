@@ -1,0 +1,4 @@
+ARG BASE
+FROM ${BASE}
+RUN echo a >/a
+CMD ["x"]

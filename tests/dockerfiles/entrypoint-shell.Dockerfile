@@ -1,0 +1,4 @@
+ARG BASE
+FROM ${BASE}
+ENTRYPOINT exec top -b
+CMD ["ignored"]

@@ -1,0 +1,12 @@
+ARG BASE
+FROM ${BASE}
+ENV DIR=/here PORT=81 U=app SIG=SIGINT
+WORKDIR $DIR
+COPY app.py $DIR/sub/
+ADD app.py ${DIR}/added
+EXPOSE $PORT
+USER $U
+STOPSIGNAL $SIG
+VOLUME $DIR/vol
+LABEL dir=$DIR "q"='$DIR'
+CMD echo $DIR

@@ -1,0 +1,5 @@
+# escape=`
+ARG BASE
+FROM ${BASE}
+RUN echo a `
+  && echo 'b\c' >/b

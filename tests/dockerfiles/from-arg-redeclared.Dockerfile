@@ -1,0 +1,6 @@
+ARG BASE
+ARG TAG=global
+FROM ${BASE}
+ARG TAG
+ARG OTHER=own
+RUN echo "$TAG $OTHER" >/tag

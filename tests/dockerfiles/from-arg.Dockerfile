@@ -1,0 +1,4 @@
+ARG BASE
+ARG TAG=x
+FROM ${BASE}
+RUN echo "[$TAG]" >/tag

@@ -1,0 +1,3 @@
+ARG BASE
+FROM ${BASE}
+HEALTHCHECK CMD ["true", "x"]

@@ -1,0 +1,5 @@
+arg BASE
+from ${BASE} as x
+run echo hi >/hi
+copy app.py /a
+env X=y

@@ -1,0 +1,5 @@
+ARG BASE
+FROM ${BASE}
+ONBUILD RUN echo triggered >/t
+ONBUILD COPY app.py /
+ONBUILD ENV A=$B
