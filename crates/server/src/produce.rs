@@ -102,14 +102,14 @@ impl Drop for Watch {
 }
 
 /// Answers with the bytes that `work` writes on a blocking thread, and lets it know when nobody wants them any more.
-pub(crate) async fn cancellable(
+pub(crate) async fn bytes_until_gone(
     content_type: &'static str,
     work: impl FnOnce(&mut Sink, Gone) -> Result<()> + Send + 'static,
 ) -> Result {
     let (sender, receiver) = mpsc::channel(PIECES);
     let gone = Gone { pieces: sender.clone(), runtime: tokio::runtime::Handle::current() };
     let worker = task::spawn_blocking(move || work(&mut Sink { pieces: sender }, gone));
-    pump(content_type, receiver, worker).await
+    pump(content_type, receiver, worker, None::<()>).await
 }
 
 /// Answers with the progress that `work` reports on a blocking thread, as JSON lines.

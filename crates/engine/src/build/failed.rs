@@ -94,7 +94,7 @@ impl Engine {
         if let Err(error) = self.db.write(|tx| self.store.snapshots().remove(tx, id)) {
             tracing::warn!(step = %id, %error, "a failed step's folder stays until the next start");
         }
-        self.empty_trash_soon();
+        self.housekeeper.soon();
     }
 
     fn failed(&self) -> std::sync::MutexGuard<'_, Option<FailedStep>> {

@@ -89,7 +89,7 @@ impl Engine {
         if options.all && options.keep_bytes == 0 && options.filters.is_empty() {
             freed += self.remove_caches();
         }
-        self.empty_trash_soon();
+        self.housekeeper.soon();
         Ok((removed, freed))
     }
 

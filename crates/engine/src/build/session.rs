@@ -130,7 +130,7 @@ impl Engine {
                         names => names.iter().map(Reference::familiar).collect(),
                     };
                     let mut out = Exporter::new(session);
-                    self.images.save(&names, &mut out)?;
+                    self.images.save(&names, None, &mut out)?;
                     out.flush().map_err(|error| Error::system(error.to_string()))?;
                 }
                 outcome.images = built.images.iter().map(ToString::to_string).collect();

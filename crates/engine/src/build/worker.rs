@@ -96,7 +96,7 @@ impl Drop for Build<'_> {
             tracing::warn!(%error, "the build cache is larger than it should be");
         }
         // Not after each step: syncing what is new to the disk would make the next one wait.
-        self.engine.empty_trash_soon();
+        self.engine.housekeeper.soon();
     }
 }
 

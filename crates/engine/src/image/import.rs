@@ -137,7 +137,7 @@ impl Images {
     /// It cannot be had.
     pub(crate) fn open_url(&self, url: &str) -> Result<impl Read + use<>> {
         let runtime = runtime()?;
-        let download = runtime.block_on(self.registry.download(url)).map_err(failure::registry)?;
+        let download = runtime.block_on(self.registry().download(url)).map_err(failure::registry)?;
         let (lines, _) = std::sync::mpsc::channel();
         Ok(DownloadReader::new(download, runtime, lines))
     }

@@ -106,7 +106,7 @@ fn auth(cli: &Cli, dockerfile: &str) -> BTreeMap<String, wharf_api::auth::AuthCo
     let hosts = file.stages.iter().filter_map(|stage| Reference::parse(&stage.base).ok());
     let found = |reference: Reference| {
         let host = reference.domain().to_owned();
-        Some((host.clone(), registry_auth::find(&config, registry_auth::server(&host))?))
+        Some((host.clone(), registry_auth::find(&config, registry_auth::server(&host)).ok()??))
     };
     hosts.filter_map(found).collect()
 }

@@ -36,7 +36,9 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     }
     let status = process.arg(&opened.id).args(m.args()).status()?;
     // The image was made for this alone.
-    cli.block_on(async { Ok(client.image_remove::<serde_json::Value>(&opened.id, true, false).await?) })?;
+    cli.block_on(async {
+        Ok(client.image_remove::<serde_json::Value>(&opened.id, true, false, &[]).await?)
+    })?;
     match status.code() {
         Some(0) => Ok(()),
         code => Err(Error::exit(u8::try_from(code.unwrap_or(1)).unwrap_or(1))),
