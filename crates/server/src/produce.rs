@@ -103,7 +103,7 @@ impl Drop for Watch {
 
 /// Answers with the lines of JSON that `work` writes on a blocking thread, and lets it know when nobody wants them any
 /// more.
-pub(crate) async fn cancellable(
+pub(crate) async fn lines_until_gone(
     content_type: &'static str,
     work: impl FnOnce(&mut Sink, Gone) -> Result<()> + Send + 'static,
 ) -> Result {
@@ -138,7 +138,7 @@ fn report(sink: &mut Sink, work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result
 }
 
 /// As [`progress`]; `wanted` is dropped when the client is gone, or at the end.
-pub(crate) async fn cancellable_progress(
+pub(crate) async fn progress_until_gone(
     wanted: impl Send + 'static,
     work: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<()> + Send + 'static,
 ) -> Result {

@@ -28,7 +28,7 @@ pub(super) async fn classic(mut call: Call) -> Result {
     let request = classic_request(&call)?;
     let mut body = call.reader();
     let engine = call.engine;
-    produce::cancellable(reply::JSON, move |sink, gone| {
+    produce::lines_until_gone(reply::JSON, move |sink, gone| {
         let cancel = Cancel::default();
         let watched = cancel.clone();
         let watch = gone.on_end(move || watched.cancel());

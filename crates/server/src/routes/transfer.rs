@@ -36,7 +36,7 @@ async fn pull(call: Call) -> Result {
     request.platform = images::platform(&call)?;
     request.credentials = credentials(&call);
     // A client that is gone wants no image.
-    produce::cancellable_progress(wanted, move |report| Ok(call.engine.images.pull(&request, report)?)).await
+    produce::progress_until_gone(wanted, move |report| Ok(call.engine.images.pull(&request, report)?)).await
 }
 
 /// `POST /images/{name}/push`.
