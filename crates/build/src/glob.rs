@@ -1,5 +1,5 @@
-//! Go's `filepath.Match`: `*`, `?`, `[a-z]`, `[^a]`, and a backslash before what is meant literally. None of them
-//! matches a `/`.
+//! Go's `path.Match`: `*`, `?`, `[a-z]`, `[^a]`, and a backslash before what is meant literally. `*` and `?` stop at a
+//! slash.
 
 /// A pattern that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,7 @@ impl Token {
             Self::Star | Self::Any => c != '/',
             Self::Char(want) => c == *want,
             Self::Class { negated, ranges } => {
-                c != '/' && ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
             }
         }
     }

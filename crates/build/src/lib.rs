@@ -7,6 +7,7 @@
 //! - [`plan`]: from a Dockerfile to a graph
 //! - [`glob`], [`ignore`]: patterns of paths
 //! - [`mode`]: permissions as `--chmod` gives them
+//! - [`quote`]: text in quotes as Go writes it
 //! - [`solve`]: walking a graph
 
 pub mod check;
@@ -19,7 +20,7 @@ pub mod ignore;
 mod key;
 pub mod mode;
 pub mod plan;
-mod quote;
+pub mod quote;
 pub mod solve;
 
 pub use excerpt::excerpt;

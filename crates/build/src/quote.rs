@@ -1,7 +1,7 @@
 //! Text in quotes, as Go's `%q` writes it: Docker's messages and history have it so.
 
 /// `text` in double quotes, with escapes.
-pub(crate) fn go(text: &str) -> String {
+pub fn go(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use wharf_build::glob;
 
 use super::tree::{Kind, Tree};
-use crate::image::glob;
 
 /// Paths inside a root never leave it, whatever links say.
 pub(super) const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
@@ -39,7 +39,7 @@ pub(super) fn select(origin: Origin<'_>, pattern: &str) -> Vec<Selected> {
         found = if is_pattern(part) {
             let inside = |folder: &String| {
                 let names =
-                    origin.names(folder).into_iter().filter(|name| glob::matches(part, name) == Some(true));
+                    origin.names(folder).into_iter().filter(|name| glob::matches(part, name) == Ok(true));
                 names.map(|name| join(folder, &name)).collect::<Vec<_>>()
             };
             found.iter().flat_map(inside).collect()

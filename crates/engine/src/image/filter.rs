@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use wharf_api::filter::{FilterError, Filters};
+use wharf_build::glob;
 use wharf_oci::Reference;
 
-use super::glob;
 use crate::{Error, Result};
 
 impl From<FilterError> for Error {
@@ -33,10 +33,8 @@ pub(super) fn reference(filters: &Filters, reference: &Reference) -> Result<bool
     }
     for pattern in filters.get("reference") {
         for text in [reference.familiar(), reference.familiar_name()] {
-            match glob::matches(pattern, &text) {
-                Some(true) => return Ok(true),
-                Some(false) => {}
-                None => return Err(Error::system("syntax error in pattern")),
+            if glob::matches(pattern, &text).map_err(|error| Error::system(error.to_string()))? {
+                return Ok(true);
             }
         }
     }

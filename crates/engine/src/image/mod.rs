@@ -10,7 +10,7 @@
 //! - `views`: stored images as documents of the API, pure too
 //! - `changes`, `commit`: the Dockerfile instructions of `import -c` and `commit -c`; the image a container becomes
 //! - `embedded`: the images that are carried in the binary
-//! - `bar`, `failure`, `filter`, `glob`: drawn progress, words for errors, filters, patterns
+//! - `bar`, `failure`, `filter`: drawn progress, words for errors, filters
 
 mod bar;
 mod cancel;
@@ -21,7 +21,6 @@ mod embedded;
 mod failure;
 mod fetch;
 mod filter;
-pub(crate) mod glob;
 mod history;
 mod import;
 mod inspect;
