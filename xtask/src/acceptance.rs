@@ -21,7 +21,8 @@ fn folder() -> PathBuf {
 
 fn start(binary: &Path) -> Result<Engine> {
     let folder = env::temp_dir().join(format!("wharf-acceptance-{}", std::process::id()));
-    Engine::start(binary, &folder, "wharfacc0")
+    // Two runs at a time each need a bridge of their own.
+    Engine::start(binary, &folder, &format!("wacc{}", std::process::id()))
 }
 
 /// Runs the runner with the caller's arguments.
