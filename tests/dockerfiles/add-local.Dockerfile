@@ -4,7 +4,6 @@ ADD app.py /a
 ADD src /src
 ADD plain.tar /plain/
 ADD archive.tgz /tgz
-ADD archive.txz /txz/
 ADD archive.tbz /tbz/
 ADD notreally.tar /not/
 ADD --chown=11:12 archive.tgz /owned/

@@ -36,16 +36,15 @@ fn nothing_left(daemon: &TestDaemon) {
     assert!(gone, "{:?}", daemon.leftovers());
 }
 
-/// Names of the steps that came from the cache.
+/// Names of the steps that came from the cache. Lines of steps that are done at once may come in any order.
 fn cached(output: &Output) -> Vec<String> {
-    let mut name = String::new();
+    let mut names = std::collections::HashMap::new();
     let mut found = Vec::new();
-    for line in output.stderr.lines() {
-        let text = line.split_once(' ').map(|(_, text)| text).unwrap_or_default();
+    for (step, text) in output.stderr.lines().filter_map(|line| line.split_once(' ')) {
         if text.starts_with('[') {
-            name = text.to_owned();
+            names.insert(step, text);
         } else if text == "CACHED" {
-            found.push(name.clone());
+            found.push(names[step].to_owned());
         }
     }
     found
@@ -188,4 +187,38 @@ fn a_client_that_goes_away_ends_its_build() {
     client.kill().unwrap();
     client.wait().unwrap();
     nothing_left(&daemon);
+}
+
+#[test]
+fn entitlements_are_asked_for() {
+    let daemon = TestDaemon::start("buildallow");
+    let folder =
+        context(&daemon, "FROM busybox\nRUN --security=insecure grep CapEff /proc/self/status\n", &[]);
+    let refused = |args: &[&str], reason: &str| {
+        let output = build(&daemon, &folder, args);
+        assert_eq!(output.code, 1, "{}", output.stderr);
+        assert!(output.stderr.contains(&format!("ERROR: failed to build: {reason}\n")), "{}", output.stderr);
+    };
+    refused(&[], "failed to solve: failed to load LLB: security.insecure is not allowed");
+    refused(
+        &["--allow", "network.host"],
+        "failed to solve: failed to load LLB: security.insecure is not allowed",
+    );
+    refused(&["--allow", "bogus"], "unknown entitlement bogus");
+    assert_eq!(build(&daemon, &folder, &["--allow", "security.insecure"]).code, 0);
+    let folder = context(&daemon, "FROM busybox\nRUN --network=host true\n", &[]);
+    refused(&[], "failed to solve: failed to load LLB: network.host is not allowed");
+    assert_eq!(build(&daemon, &folder, &["--network", "host"]).code, 0);
+    assert_eq!(build(&daemon, &folder, &["--allow", "network.host"]).code, 0);
+}
+
+/// Docker leaves xz to a program of the host and copies the archive as it is where that is missing.
+#[test]
+fn xz_is_unpacked() {
+    let daemon = TestDaemon::start("buildxz");
+    let folder = context(&daemon, "FROM busybox\nADD a.txz /a/\n", &[]);
+    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("dockerfiles/context/archive.txz");
+    fs::copy(packed, folder.join("a.txz")).unwrap();
+    assert_eq!(build(&daemon, &folder, &["-t", "xz"]).code, 0);
+    assert_eq!(daemon.run(&["run", "--rm", "xz", "cat", "/a/in/p.txt"]), "packed");
 }

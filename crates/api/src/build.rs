@@ -119,6 +119,8 @@ pub struct Request {
     pub no_cache_filter: Vec<String>,
     /// Images are pulled even if they are there.
     pub pull: bool,
+    /// Entitlements: `network.host`, `security.insecure`.
+    pub allow: Vec<String>,
     /// Network of `RUN` steps.
     pub network: String,
     /// `name:address` for `RUN` steps.

@@ -281,8 +281,10 @@ pub enum CopySource {
 pub struct MkdirStep {
     /// The file system.
     pub root: NodeId,
-    /// Absolute path, made with its parents, root's, mode 0755.
+    /// Absolute path, made with its parents, mode 0755.
     pub path: String,
+    /// Whose they are, as `USER` has it; root's if empty.
+    pub user: String,
 }
 
 /// An image that a build ends in.

@@ -48,7 +48,7 @@ impl Op {
             ),
             Self::Run(step) => run(step, words),
             Self::Copy(step) => copy(step, words),
-            Self::Mkdir(step) => words.list("mkdir", [step.path.as_str()]),
+            Self::Mkdir(step) => words.list("mkdir", [&step.path, &step.user]),
         }
     }
 }

@@ -254,7 +254,7 @@ impl<'a> Planner<'a> {
         }
         let shown = text::command(&self.lexer, &instruction.source, &state.env);
         let name = self.step_name(at, &shown, step.trigger, &state.platform.clone());
-        let op = Op::Mkdir(MkdirStep { root: state.root, path: folder });
+        let op = Op::Mkdir(MkdirStep { root: state.root, path: folder, user: state.config.user.clone() });
         let platform = state.platform.clone();
         state.root = self.push(at, op, name, Some(instruction.lines.clone()), &platform)?;
         state.layer(text, state.root);

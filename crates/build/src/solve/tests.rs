@@ -73,7 +73,7 @@ fn node(op: Op) -> Node {
 }
 
 fn mkdir(root: usize, path: &str) -> Node {
-    node(Op::Mkdir(MkdirStep { root: NodeId(root), path: path.to_owned() }))
+    node(Op::Mkdir(MkdirStep { root: NodeId(root), path: path.to_owned(), user: String::new() }))
 }
 
 fn graph(nodes: Vec<Node>) -> Graph {

@@ -100,7 +100,8 @@ pub(super) fn copy_hashed(from: &mut dyn Read, to: &mut File, limit: u64) -> io:
 pub(super) fn read(engine: &Engine, archive: &mut dyn Read) -> Result<(BTreeMap<String, TreeEntry>, Folder)> {
     let folder = Folder::create(engine)?;
     let mut entries = BTreeMap::new();
-    let mut left = engine.store.limits().tar_bytes;
+    let limit = engine.store.limits().tar_bytes;
+    let mut left = limit;
     let mut archive = tar::Archive::new(wharf_store::Decompressed::new(archive)?);
     let bad = |error: io::Error| Error::invalid(format!("Error processing tar file: {error}"));
     for entry in archive.entries().map_err(bad)? {
@@ -129,6 +130,10 @@ pub(super) fn read(engine: &Engine, archive: &mut dyn Read) -> Result<(BTreeMap<
             }
             EntryType::XGlobalHeader => continue,
             kind if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() => {
+                // Zeros that are only promised would take long to count.
+                if entry.size() > left {
+                    return Err(Error::invalid(format!("the context exceeds the limit of {limit} bytes")));
+                }
                 let (digest, size) = folder.store(&mut entry, left)?;
                 left -= size;
                 (made.kind, made.size, made.digest) = (Kind::File, size, digest.into());

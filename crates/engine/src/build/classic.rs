@@ -161,6 +161,7 @@ fn build_request(request: &ClassicRequest) -> (BuildRequest, bool) {
         names: request.names.clone(),
         run: request.run.clone(),
         pull: request.pull,
+        allow: Vec::new(),
         credentials: request.credentials.clone(),
     };
     (build, request.quiet)

@@ -15,7 +15,9 @@ use wharf_store::Unpack;
 
 use super::{
     pattern::Excludes,
-    place::{Attributes, finish_folder, make_folder, make_folders, put_file, put_link, put_special},
+    place::{
+        Attributes, FOLDER_MODE, finish_folder, make_folder, make_folders, put_file, put_link, put_special,
+    },
     select::{Origin, Selected, open, select},
     tree::{Kind, Tree},
 };
@@ -35,6 +37,8 @@ pub(super) struct Copy<'a> {
     root: BorrowedFd<'a>,
     /// Owner that everything gets.
     owner: Option<(u32, u32)>,
+    /// Mode of folders that are made for what is copied.
+    folder_mode: u32,
     excludes: Excludes,
     /// Time of here-documents and of folders made for others, in seconds.
     now: i64,
@@ -47,7 +51,8 @@ impl<'a> Copy<'a> {
         owner: Option<(u32, u32)>,
         now: i64,
     ) -> Result<Self> {
-        Ok(Self { step, root, owner, excludes: Excludes::new(&step.exclude)?, now })
+        let folder_mode = folder_mode(step.chmod.as_deref());
+        Ok(Self { step, root, owner, folder_mode, excludes: Excludes::new(&step.exclude)?, now })
     }
 
     /// Copies all sources.
@@ -82,6 +87,11 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
+    /// The folder at a path of the destination, made with its parents if it is missing.
+    fn make_folders(&self, path: &str) -> Result<OwnedFd> {
+        make_folders(self.root, path, self.owner.unwrap_or_default(), self.folder_mode)
+    }
+
     fn is_folder(&self) -> bool {
         open(self.root, &self.step.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
@@ -109,7 +119,7 @@ impl<'a> Copy<'a> {
             return Ok(());
         }
         let (folder, name) = target.rsplit_once('/').unwrap_or_default();
-        let parent = make_folders(self.root, folder, self.owner.unwrap_or_default())?;
+        let parent = self.make_folders(folder)?;
         match origin {
             Origin::Tree(tree) => {
                 tree.fetch([selected.real.as_str()], true)?;
@@ -136,12 +146,14 @@ impl<'a> Copy<'a> {
     /// Copies what is in a folder.
     fn folder(&self, origin: Origin<'_>, selected: &Selected, target: &str) -> Result<()> {
         let target = target.trim_end_matches('/');
-        let existed = open(self.root, target, OFlags::PATH | OFlags::DIRECTORY).is_ok();
-        let folder = make_folders(self.root, target, self.owner.unwrap_or_default())?;
+        // The folder itself is copied only with `--parents`; otherwise what is in it is.
+        let is_copied =
+            self.step.parents && open(self.root, target, OFlags::PATH | OFlags::DIRECTORY).is_err();
+        let folder = self.make_folders(target)?;
         match origin {
             Origin::Tree(tree) => {
                 self.tree_folder(tree, &selected.real, &folder, target)?;
-                if let (false, Some(entry)) = (existed, tree.get(&selected.real)) {
+                if let (true, Some(entry)) = (is_copied, tree.get(&selected.real)) {
                     let found =
                         Attributes { mode: entry.mode, uid: 0, gid: 0, mtime: self.time(entry.mtime) };
                     finish_folder(&folder, &self.attributes(found, true)?, target)?;
@@ -151,7 +163,7 @@ impl<'a> Copy<'a> {
                 let source = open(root, &selected.real, OFlags::RDONLY | OFlags::DIRECTORY)
                     .map_err(|errno| read_failed(&selected.real, errno))?;
                 self.root_folder(&source, &folder, "", target)?;
-                if !existed {
+                if is_copied {
                     let stat = fstat(&source).map_err(|errno| read_failed(&selected.real, errno))?;
                     finish_folder(&folder, &self.attributes(Attributes::of(&stat), true)?, target)?;
                 }
@@ -180,8 +192,7 @@ impl<'a> Copy<'a> {
             }
             if !parent.is_empty() && open_folders.is_empty() {
                 // Its folder is left out, but it is not: it gets the folder all the same.
-                let made =
-                    make_folders(self.root, &format!("{shown}/{parent}"), self.owner.unwrap_or_default())?;
+                let made = self.make_folders(&format!("{shown}/{parent}"))?;
                 open_folders.push((parent.to_owned(), made, false));
             }
             let into = open_folders.last().map_or(folder, |(_, open, _)| open);
@@ -290,7 +301,7 @@ impl<'a> Copy<'a> {
             false => self.step.destination.clone(),
         };
         let (folder, name) = target.rsplit_once('/').unwrap_or_default();
-        let parent = make_folders(self.root, folder, self.owner.unwrap_or_default())?;
+        let parent = self.make_folders(folder)?;
         let mut file = tempfile::tempfile().map_err(|error| Error::system(error.to_string()))?;
         std::io::Write::write_all(&mut file, content.as_bytes())
             .map_err(|error| Error::system(error.to_string()))?;
@@ -317,7 +328,7 @@ impl<'a> Copy<'a> {
             return Ok(false);
         }
         let destination = self.step.destination.trim_end_matches('/');
-        make_folders(self.root, destination, self.owner.unwrap_or_default())?;
+        self.make_folders(destination)?;
         let options = Unpack { owner: self.owner, keep_kinds: false };
         let folder = if destination.is_empty() { "/" } else { destination };
         wharf_store::unpack(self.root.as_fd(), folder.as_ref(), &file, options)?;
@@ -333,6 +344,12 @@ impl<'a> Copy<'a> {
         };
         Ok(Attributes { mode, uid, gid, mtime: found.mtime })
     }
+}
+
+/// compat: an octal `--chmod` is for the folders on the way to the destination too, as far as a umask of 022 lets it.
+fn folder_mode(chmod: Option<&str>) -> u32 {
+    let octal = chmod.and_then(|text| u32::from_str_radix(text, 8).ok());
+    octal.map_or(FOLDER_MODE, |mode| mode & FOLDER_MODE)
 }
 
 /// With `--parents`, the part of a source's path that is kept: all of it, or what follows `/./` in the pattern.

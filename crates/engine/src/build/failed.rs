@@ -14,6 +14,9 @@ use wharf_store::NewImage;
 
 use crate::{Engine, Error, Result};
 
+/// Nothing is kept when fewer bytes are free.
+const ROOM: u64 = 1 << 30;
+
 /// How long it is kept.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
@@ -27,8 +30,13 @@ pub(super) struct FailedStep {
 }
 
 impl Engine {
-    /// Keeps a step's snapshot in the place of the one kept before, for an hour at most.
-    pub(super) fn keep_failed(self: &Arc<Self>, id: &str, step: &RunStep) {
+    /// Keeps a step's snapshot in the place of the one kept before, for an hour at most. Returns whether it is kept:
+    /// on a disk that is nearly full it may be why the step failed.
+    pub(super) fn keep_failed(self: &Arc<Self>, id: &str, step: &RunStep) -> bool {
+        let room = rustix::fs::statvfs(&self.paths.data_root);
+        if room.is_ok_and(|room| room.f_bavail * room.f_frsize < ROOM) {
+            return false;
+        }
         let failed = FailedStep { id: id.to_owned(), step: step.clone() };
         let before = self.failed().replace(failed);
         if let Some(before) = before {
@@ -42,6 +50,7 @@ impl Engine {
                 let _ = tokio::task::spawn_blocking(move || engine.forget_snapshot(&id)).await;
             }
         });
+        true
     }
 
     /// Makes an image of what the step that failed last left, and returns its id. It is kept no longer then.

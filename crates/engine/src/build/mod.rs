@@ -4,6 +4,7 @@
 //! - `worker`: does the steps of a graph: `copy`, `run` (with `mounts`), and sources (`archive`, `remote`)
 //! - `kept`: what is remembered of a client's folder
 //! - `tree`, `select`, `place`: files of a client, which of them a step means, and putting them into a file system
+//! - `entitlement`: what steps may do only if they were allowed to
 //! - `image`: the image that comes out
 //! - `classic`, `session`: the two protocols that clients build with
 //! - `prune`: the build cache; `failed`: the file system of a step that failed
@@ -12,6 +13,7 @@ mod archive;
 mod cancel;
 mod classic;
 mod copy;
+mod entitlement;
 mod failed;
 mod failure;
 mod image;
@@ -79,6 +81,8 @@ pub(crate) struct BuildRequest {
     pub(crate) run: RunOptions,
     /// Images are pulled even if they are there.
     pub(crate) pull: bool,
+    /// Entitlements of its steps.
+    pub(crate) allow: Vec<String>,
     /// For registries, by host.
     pub(crate) credentials: HashMap<String, Credentials>,
 }
@@ -135,7 +139,9 @@ impl Engine {
     /// In the words of the reference builder.
     fn plan_build(&self, dockerfile: &Dockerfile, request: &BuildRequest) -> Result<Graph, BuildError> {
         let images = Resolver { engine: self, request, pulled: Mutex::default() };
-        plan(dockerfile, &request.options, &images).map_err(BuildError::from)
+        let graph = plan(dockerfile, &request.options, &images)?;
+        entitlement::check(&graph, request)?;
+        Ok(graph)
     }
 
     /// Does all steps of a graph.

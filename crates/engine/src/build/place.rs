@@ -54,11 +54,19 @@ const SMALL: u64 = 64 << 10;
 /// Bytes copied through memory at once.
 const PIECE: usize = 128 << 10;
 
+/// Mode of folders that are made because something needs them.
+pub(super) const FOLDER_MODE: u32 = 0o755;
+
 /// Opens a folder for use as a starting point.
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The folder at an absolute path, which is made with its parents if it is missing: mode 0755, of this owner.
-pub(super) fn make_folders(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> Result<OwnedFd> {
+/// The folder at an absolute path, which is made with its parents if it is missing: of this owner and mode.
+pub(super) fn make_folders(
+    root: BorrowedFd<'_>,
+    path: &str,
+    owner: (u32, u32),
+    mode: u32,
+) -> Result<OwnedFd> {
     let open = |path: &str| openat2(root, path, FOLDER, Mode::empty(), INSIDE);
     match open(if path.is_empty() { "." } else { path }) {
         Err(Errno::NOENT) => {}
@@ -72,7 +80,7 @@ pub(super) fn make_folders(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) 
         at = format!("{at}/{part}");
         folder = match open(&at) {
             Err(Errno::NOENT) => {
-                make_one(&folder, part, owner).map_err(|errno| failed("mkdir", &at, errno))?
+                make_one(&folder, part, owner, mode).map_err(|errno| failed("mkdir", &at, errno))?
             }
             other => other.map_err(|errno| failed("open", &at, errno))?,
         };
@@ -81,11 +89,11 @@ pub(super) fn make_folders(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) 
 }
 
 /// Makes a folder in a folder.
-fn make_one(parent: &OwnedFd, name: &str, owner: (u32, u32)) -> Result<OwnedFd, Errno> {
-    mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
+fn make_one(parent: &OwnedFd, name: &str, owner: (u32, u32), mode: u32) -> Result<OwnedFd, Errno> {
+    mkdirat(parent, name, Mode::from_raw_mode(FOLDER_MODE))?;
     let made = openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
     // The umask may have taken bits away.
-    set_folder_mode(&made, 0o755)?;
+    set_folder_mode(&made, mode)?;
     if owner != (0, 0) {
         let (uid, gid) = (Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)));
         chownat(&made, "", uid, gid, AtFlags::EMPTY_PATH)?;

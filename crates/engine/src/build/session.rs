@@ -203,6 +203,7 @@ fn build_request(request: &Request) -> Result<BuildRequest> {
             cgroup_parent: request.cgroup_parent.clone(),
         },
         pull: request.pull,
+        allow: request.allow.clone(),
         credentials: request.auth.iter().map(credentials).collect(),
     })
 }

@@ -18,7 +18,7 @@ use super::{
     BuildClient, Cancel, Report, RunOptions, StepError,
     copy::{Copy, Source, not_found},
     pattern::Excludes,
-    place::make_folders,
+    place::{FOLDER_MODE, make_folders},
     select::{Origin, select},
     tree::Tree,
 };
@@ -161,8 +161,7 @@ impl Worker for Build<'_> {
         match &node.op {
             Op::Run(step) => self.run_step(id, step, &scratch, inputs).inspect_err(|error| {
                 if matches!(error, StepError::Exit { .. }) && !self.cancel.is_cancelled() {
-                    self.engine.keep_failed(&scratch.id, step);
-                    scratch.given = true;
+                    scratch.given = self.engine.keep_failed(&scratch.id, step);
                 }
             })?,
             Op::Copy(step) => self.copy(step, &scratch, inputs)?,
@@ -329,10 +328,14 @@ fn with_all_mounted<'a>(
 }
 
 fn mkdir(step: &MkdirStep, snapshot: &Snapshot) -> Result<()> {
-    snapshot.with_mounted(|root| make_folders(root, &step.path, (0, 0)).map(drop))?
+    let owner = match step.user.as_str() {
+        "" => (0, 0),
+        user => resolve_owner(user, snapshot)?,
+    };
+    snapshot.with_mounted(|root| make_folders(root, &step.path, owner, FOLDER_MODE).map(drop))?
 }
 
-/// `--chown` in the accounts of a file system. A number without a group is the group's too.
+/// `--chown` or `USER` in the accounts of a file system. A number without a group is the group's too.
 fn resolve_owner(owner: &str, snapshot: &Snapshot) -> Result<(u32, u32)> {
     if let Ok(number) = owner.parse() {
         return Ok((number, number));

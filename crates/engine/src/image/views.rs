@@ -85,7 +85,7 @@ fn run_config(config: &RunConfig) -> Config {
         set.keys().map(|key| (key.clone(), Empty)).collect()
     };
     Config {
-        args_escaped: false,
+        args_escaped: config.extra.get("ArgsEscaped").is_some_and(|set| *set == true),
         cmd: config.cmd.clone().map(StrSlice),
         entrypoint: config.entrypoint.clone().map(StrSlice),
         env: config.env.clone(),

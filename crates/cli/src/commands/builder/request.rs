@@ -58,6 +58,7 @@ pub(super) fn request(
             .map(str::to_owned)
             .collect(),
         pull: m.bool("pull"),
+        allow: entitlements(&m.list("allow"))?,
         network: m.str("network").to_owned(),
         add_hosts: m
             .list("add-host")
@@ -71,6 +72,24 @@ pub(super) fn request(
         names: names(&m.list("tag"))?,
         ..Request::default()
     })
+}
+
+/// The entitlements of `--allow`.
+///
+/// # Errors
+/// There is no such entitlement, or it cannot be granted.
+fn entitlements(given: &[String]) -> Result<Vec<String>> {
+    for name in given {
+        match name.split('=').next().unwrap_or_default() {
+            // Clients' files need no leave here: only contexts that were named are read.
+            "network.host" | "security.insecure" | "fs" | "fs.read" | "fs.write" => {}
+            "device" => {
+                return Err(Error::message("--allow device is not supported by this version"));
+            }
+            _ => return Err(Error::message(format!("unknown entitlement {name}"))),
+        }
+    }
+    Ok(given.to_vec())
 }
 
 fn names(given: &[String]) -> Result<Vec<String>> {
