@@ -5,10 +5,12 @@
 //! `shadow` and `moved` (contents that a later entry of the same layer replaced, and where they are).
 //!
 //! - `ingest`: a compressed stream becomes such a folder; `inflate`, `unpack`, `parents` and `replaced` are its steps
+//! - `ahead`: the same for a stream whose place among other layers is told later
 //! - [`Lease`]: keeps layers from being removed between their arrival and the image that names them
 //! - `seal`: the changes of a build step become such a folder where they are
 //! - `recipe`: writing and reading of recipes; [`LayerTar`] is the tar again
 
+mod ahead;
 mod attributes;
 mod inflate;
 mod ingest;
@@ -21,6 +23,7 @@ mod replaced;
 mod seal;
 mod unpack;
 
+pub(crate) use ahead::{Ahead, is_layer, is_of_layer, is_tar};
 pub(crate) use attributes::{owner, times, tolerate, wanted_xattrs};
 pub(crate) use inflate::Inflate;
 pub use lease::Lease;

@@ -13,7 +13,7 @@ pub(crate) mod reader;
 mod sparse;
 pub(crate) mod write;
 
-pub(crate) use header::{BLOCK, Kind, Time};
+pub(crate) use header::{BLOCK, Header, Kind, Time};
 pub(crate) use reader::{Entry, Input, Reader, Tee};
 
 /// What is wrong with a tar stream. The texts are those of Go's archive/tar, which Docker shows.

@@ -204,6 +204,43 @@ fn archives_of_docker_save_old_and_new() {
 }
 
 #[test]
+fn a_layer_is_unpacked_once_and_serves_every_chain() {
+    let (a, b) = (archive().file("a", b"a").bytes(), archive().file("b", b"b").bytes());
+    let (first, second) = (config(&[&a, &b], "ab"), config(&[&b, &a, &b], "bab"));
+    let manifest = json!([
+        {"Config": "1", "RepoTags": ["x:1"], "Layers": [blob(&a), "b/layer.tar"]},
+        {"Config": "2", "RepoTags": ["x:2"], "Layers": ["b/layer.tar", blob(&a), "same.tar"]},
+    ]);
+    let unneeded = [&gzip(&a)[..10], &[0xff; 700][..]].concat();
+    let data = archive()
+        .file("damaged", &unneeded)
+        .file("unneeded.tar", &archive().file("u", b"u").bytes())
+        .file(&blob(&a), &a)
+        .file("b/layer.tar", &gzip(&b))
+        .symlink("same.tar", "b/layer.tar")
+        .file("1", first.as_bytes())
+        .file("2", second.as_bytes())
+        .file("manifest.json", manifest.to_string().as_bytes())
+        .bytes();
+    let f = fixture();
+    for _ in 0..2 {
+        assert_eq!(load(&f, &data).unwrap().len(), 2);
+        let images = f.db.read(|view| f.store.images().list(view)).unwrap();
+        for image in images {
+            let layers = if image.record.chains.len() == 2 { vec![&a, &b] } else { vec![&b, &a, &b] };
+            for (chain, layer) in image.record.chains.iter().zip(layers) {
+                assert_eq!(f.rebuilt(chain), *layer);
+            }
+        }
+        assert_eq!(f.folders().len(), 5, "nothing but the layers of the two images");
+    }
+    let needed = json!([{"Config": "1", "Layers": [blob(&a), "damaged"]}]).to_string();
+    let data = archive().file("damaged", &unneeded).file(&blob(&a), &a).file("1", first.as_bytes());
+    let error = load(&fixture(), &data.file("manifest.json", needed.as_bytes()).bytes()).unwrap_err();
+    assert!(matches!(error, Error::Inflate { .. }), "{error:?}");
+}
+
+#[test]
 fn a_loaded_name_moves_and_says_from_where() {
     let f = fixture();
     let layer = archive().file("f", b"x").bytes();

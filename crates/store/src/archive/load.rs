@@ -3,7 +3,8 @@ use std::io::Read;
 use wharf_oci::image::ImageConfig;
 use wharf_oci::{Digest, Platform, Reference, chain_ids};
 
-use super::spool::{Section, Spool};
+use super::spool::{Layer, Source, Spool};
+use super::stream::Counted;
 use super::{docker, layout};
 use crate::layer::{LayerSource, Lease};
 use crate::{Error, NewImage, Result, Store};
@@ -46,7 +47,7 @@ impl Store {
     /// compressed or not, from a stream that is read once.
     ///
     /// With a `platform`, only images for it; from an index of several platforms always just the best one, else that of
-    /// this host. Layers that are stored already are not read. Images appear one by one: an error leaves those before.
+    /// this host. Layers are unpacked while they are read; those that no image needs are dropped again. Images appear one by one: an error leaves those before.
     ///
     /// Errors: [`Error::Tar`] for what is no tar, [`Error::Archive`] for what is no image archive or contradicts itself.
     pub fn load(
@@ -55,7 +56,8 @@ impl Store {
         platform: Option<&Platform>,
         progress: &mut dyn FnMut(LoadProgress<'_>),
     ) -> Result<Vec<Loaded>> {
-        let spool = Spool::read(self, reader)?;
+        let lease = self.lease();
+        let mut spool = Spool::read(self, reader, &lease, progress)?;
         let found = if spool.has("manifest.json") {
             docker::images(&spool)?
         } else if spool.has("index.json") {
@@ -71,7 +73,7 @@ impl Store {
             {
                 continue;
             }
-            loaded.push(self.load_image(&spool, image, &config, progress)?);
+            loaded.push(self.load_image(&mut spool, image, &config, &lease, progress)?);
         }
         match platform {
             Some(platform) if loaded.is_empty() => {
@@ -83,13 +85,13 @@ impl Store {
 
     fn load_image(
         &self,
-        spool: &Spool,
+        spool: &mut Spool,
         image: Found,
         config: &ImageConfig,
+        lease: &Lease,
         progress: Report<'_>,
     ) -> Result<Loaded> {
-        let lease = self.lease();
-        self.load_layers(spool, image.layers, config, &lease, progress)?;
+        self.load_layers(spool, image.layers, config, lease, progress)?;
         let images = self.images();
         self.0.db.write(|tx| {
             let parent = match &image.parent {
@@ -113,7 +115,7 @@ impl Store {
 
     fn load_layers(
         &self,
-        spool: &Spool,
+        spool: &mut Spool,
         layers: Vec<(String, LayerSource)>,
         config: &ImageConfig,
         lease: &Lease,
@@ -130,13 +132,39 @@ impl Store {
         let mut parent = None;
         for (((name, mut source), diff_id), chain) in layers.into_iter().zip(diff_ids).zip(chains) {
             if self.has_chain(&chain, lease)?.is_none() {
-                let section = spool.open(&name)?;
                 (source.parent, source.diff_id) = (parent.take(), Some(diff_id.clone()));
-                let total = section.len();
-                let reader = Counted { section, layer: diff_id, current: 0, total, progress: &mut *progress };
-                self.ingest_layer(reader, source, lease)?;
+                self.load_layer(spool.take(&name, &chain)?, source, diff_id, lease, progress)?;
             }
             parent = Some(chain);
+        }
+        Ok(())
+    }
+
+    fn load_layer(
+        &self,
+        from: Source<'_>,
+        mut source: LayerSource,
+        diff_id: &Digest,
+        lease: &Lease,
+        progress: Report<'_>,
+    ) -> Result<()> {
+        match from {
+            Source::File(section) => {
+                let total = section.len();
+                self.ingest_layer(Counted::new(section, diff_id, total, progress), source, lease)?;
+            }
+            Source::Layer(Layer::Ahead(ahead, silent)) => {
+                self.adopt_layer(ahead, source, lease)?;
+                if let Some(total) = silent {
+                    progress(LoadProgress { layer: diff_id, current: total, total });
+                }
+            }
+            Source::Layer(Layer::Damaged(error)) => return Err(error),
+            Source::Layer(Layer::Stored(chain)) => {
+                // This is the tar and not the form in which the archive has it.
+                (source.blob, source.blob_size) = (None, None);
+                self.ingest_layer(self.layer_tar(&chain)?, source, lease)?;
+            }
         }
         Ok(())
     }
@@ -146,21 +174,4 @@ impl Store {
 pub(crate) fn parse(config: &[u8]) -> Result<ImageConfig> {
     ImageConfig::parse(config)
         .map_err(|source| Error::Document { what: "image configuration".to_owned(), source })
-}
-
-struct Counted<'a> {
-    section: Section<'a>,
-    layer: &'a Digest,
-    current: u64,
-    total: u64,
-    progress: Report<'a>,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let got = self.section.read(buffer)?;
-        self.current += got as u64;
-        (self.progress)(LoadProgress { layer: self.layer, current: self.current, total: self.total });
-        Ok(got)
-    }
 }

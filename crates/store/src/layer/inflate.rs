@@ -96,6 +96,11 @@ enum Format {
     Xz,
 }
 
+/// Whether something that begins so is compressed in a way that is known here.
+pub(crate) fn is_compressed(prefix: &[u8]) -> bool {
+    !matches!(recognise(prefix), Format::Plain)
+}
+
 fn recognise(prefix: &[u8]) -> Format {
     match prefix {
         [0x1f, 0x8b, 8, ..] => Format::Gzip,

@@ -31,24 +31,17 @@ impl Store {
         let temp = TempLayer::create(self)?;
         let (stream, unpacked) = self.read_layer(reader, &source, &temp)?;
         check(&source, &stream)?;
-        let info = LayerInfo {
-            chain_id: chain(source.parent.as_ref(), &stream.diff_id),
-            diff_id: stream.diff_id,
-            parent: source.parent,
-            size: unpacked.size,
-            tar_size: unpacked.tar_size,
-            origins: source.origin.into_iter().collect(),
-        };
-        lease.hold(&info.chain_id);
-        self.publish(temp, info)
+        self.keep(temp, stream, unpacked?, source, lease)
     }
 
-    fn read_layer(
+    /// Reads a layer to its end into `temp`. What unpacking it came to stands beside what the stream was, because that
+    /// the stream is another one than promised explains a failure better.
+    pub(super) fn read_layer(
         &self,
         reader: impl Read,
         source: &LayerSource,
         temp: &TempLayer,
-    ) -> Result<(Stream, Unpacked)> {
+    ) -> Result<(Stream, Result<Unpacked>)> {
         let limits = self.limits();
         std::thread::scope(|scope| {
             let (filled, receiver) = sync_channel(AHEAD);
@@ -62,8 +55,7 @@ impl Store {
             let unpacked = unpacking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             // When unpacking fails first, the pump only finds nobody listening.
             match (pumped, unpacked) {
-                (Ok(Some(stream)), Ok(unpacked)) => Ok((stream, unpacked)),
-                (Ok(Some(stream)), Err(error)) => check(source, &stream).and(Err(error)),
+                (Ok(Some(stream)), unpacked) => Ok((stream, unpacked)),
                 (Err(error), _) | (_, Err(error)) => Err(error),
                 (Ok(None), Ok(_)) => Err(crate::TarError::UnexpectedEof.into()),
             }
@@ -124,13 +116,14 @@ impl Drop for TempLayer {
 }
 
 /// What the stream turned out to be.
-struct Stream {
-    blob: Option<Digest>,
+pub(super) struct Stream {
+    /// Digest of the bytes read, if it was asked for.
+    pub(super) blob: Option<Digest>,
     blob_size: u64,
-    diff_id: Digest,
+    pub(super) diff_id: Digest,
 }
 
-fn check(source: &LayerSource, stream: &Stream) -> Result<()> {
+pub(super) fn check(source: &LayerSource, stream: &Stream) -> Result<()> {
     check_blob(source, stream.blob.as_ref(), stream.blob_size)?;
     match &source.diff_id {
         Some(expected) if *expected != stream.diff_id => {

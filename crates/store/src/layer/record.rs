@@ -108,6 +108,12 @@ impl Store {
         Ok(LAYERS.list(view)?.into_iter().map(|(_, record)| record.info).collect())
     }
 
+    /// For each tar that a layer was made of, the chain id of one such layer.
+    pub(crate) fn by_diff_id(&self) -> Result<std::collections::HashMap<Digest, Digest>> {
+        let layers = self.0.db.read(|view| self.layers(view))?;
+        Ok(layers.into_iter().map(|layer| (layer.diff_id, layer.chain_id)).collect())
+    }
+
     /// The folder with the unpacked files of a layer.
     pub fn layer_diff(&self, chain: &Digest) -> PathBuf {
         self.layer_dir(chain).join("diff")

@@ -1,15 +1,13 @@
-use std::io::BufRead;
-
 use super::header::{Header, text};
 use super::pax::{self, Record, decimal};
 use super::sparse::{self, Extents, MAX_EXTENTS};
 use super::{BLOCK, Kind, TarError, Time};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Content of an extended header or long name, at most; Go's limit.
 const MAX_SPECIAL: u64 = 1 << 20;
 
-/// Where the bytes of a tar come from. A separate trait from [`BufRead`], so that its errors keep their type.
+/// Where the bytes of a tar come from. A separate trait from [`BufRead`](std::io::BufRead), so that its errors keep their type.
 pub(crate) trait Input {
     /// The next bytes, without taking them; none at the end.
     fn fill(&mut self) -> Result<&[u8]>;
@@ -18,11 +16,13 @@ pub(crate) trait Input {
 }
 
 /// An input over a plain reader.
+#[cfg(test)]
 pub(crate) struct Plain<R>(pub(crate) R);
 
-impl<R: BufRead> Input for Plain<R> {
+#[cfg(test)]
+impl<R: std::io::BufRead> Input for Plain<R> {
     fn fill(&mut self) -> Result<&[u8]> {
-        self.0.fill_buf().map_err(Error::Read)
+        self.0.fill_buf().map_err(crate::Error::Read)
     }
 
     fn consume(&mut self, n: usize) {
@@ -77,18 +77,11 @@ pub(crate) struct Reader<I, T> {
     left: u64,
     /// Padding after them.
     padding: u64,
-    /// Bytes read so far.
-    offset: u64,
 }
 
 impl<I: Input, T: Tee> Reader<I, T> {
     pub(crate) fn new(input: I, tee: T) -> Self {
-        Self { input, tee, left: 0, padding: 0, offset: 0 }
-    }
-
-    /// Position in the stream; after [`Reader::next`], where the entry's content starts.
-    pub(crate) fn offset(&self) -> u64 {
-        self.offset
+        Self { input, tee, left: 0, padding: 0 }
     }
 
     /// The next entry; `None` at the end of the archive. Content of the last one that was not taken goes to the tee.
@@ -123,11 +116,28 @@ impl<I: Input, T: Tee> Reader<I, T> {
             let piece = &piece[..piece.len().min(usize::try_from(wanted).unwrap_or(usize::MAX))];
             let len = piece.len();
             sink(piece)?;
-            self.consumed(len);
+            self.input.consume(len);
             wanted -= len as u64;
         }
         self.left -= n;
         Ok(())
+    }
+
+    /// Takes content of the entry, past the tee, into `buffer`; 0 at its end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let piece = self.input.fill()?;
+        if piece.is_empty() {
+            return Err(TarError::UnexpectedEof.into());
+        }
+        let len = piece.len().min(wanted);
+        buffer[..len].copy_from_slice(&piece[..len]);
+        self.input.consume(len);
+        self.left -= len as u64;
+        Ok(len)
     }
 
     /// Reads what follows the end of the archive and gives the tee back.
@@ -139,13 +149,8 @@ impl<I: Input, T: Tee> Reader<I, T> {
             }
             self.tee.literal(piece)?;
             let len = piece.len();
-            self.consumed(len);
+            self.input.consume(len);
         }
-    }
-
-    fn consumed(&mut self, n: usize) {
-        self.input.consume(n);
-        self.offset += n as u64;
     }
 
     /// The next header that is not the end of the archive.
@@ -183,7 +188,7 @@ impl<I: Input, T: Tee> Reader<I, T> {
             let piece = &piece[..piece.len().min(usize::try_from(n).unwrap_or(usize::MAX))];
             let len = piece.len();
             self.tee.literal(piece)?;
-            self.consumed(len);
+            self.input.consume(len);
             n -= len as u64;
         }
         Ok(n)
@@ -201,7 +206,7 @@ impl<I: Input, T: Tee> Reader<I, T> {
             let len = piece.len().min(BLOCK - have);
             block[have..have + len].copy_from_slice(&piece[..len]);
             have += len;
-            self.consumed(len);
+            self.input.consume(len);
         }
         self.tee.literal(&block)?;
         Ok(Some(block))
