@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use wharf_api::container::LogConfig;
 pub use wharf_registry::Proxies;
+
+use crate::{Error, Result, container::validate_logging};
 
 /// Settings of an engine, from flags and `daemon.json`.
 #[derive(Clone, Debug)]
@@ -42,6 +45,10 @@ pub struct EngineConfig {
     pub dns_options: Vec<String>,
     /// Labels of this engine, as `info` shows them.
     pub labels: Vec<String>,
+    /// Log driver of containers that name none themselves.
+    pub log_driver: String,
+    /// Options of that driver, for containers that do not set them.
+    pub log_options: BTreeMap<String, String>,
     /// Debug logging is on.
     pub debug: bool,
 }
@@ -66,8 +73,29 @@ impl Default for EngineConfig {
             dns_search: Vec::new(),
             dns_options: Vec::new(),
             labels: Vec::new(),
+            log_driver: "json-file".to_owned(),
+            log_options: BTreeMap::new(),
             debug: false,
         }
+    }
+}
+
+impl EngineConfig {
+    /// Checks the log driver and its options.
+    ///
+    /// # Errors
+    /// As a container with this driver and these options would get when it is created or started.
+    pub fn check_log(&self) -> Result<()> {
+        validate_logging(&self.default_log())?;
+        wharf_monitor::LogConfig::from_options(&self.log_options)
+            .map_err(|error| Error::invalid(error.to_string()))?;
+        Ok(())
+    }
+
+    /// The log configuration of a container that asks for nothing.
+    pub(crate) fn default_log(&self) -> LogConfig {
+        let options = self.log_options.iter().map(|(key, value)| (key.clone(), value.clone()));
+        LogConfig { kind: self.log_driver.clone(), config: Some(options.collect()) }
     }
 }
 

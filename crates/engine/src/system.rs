@@ -62,7 +62,7 @@ fn registry_config(config: &EngineConfig) -> RegistryConfig {
 
 impl Engine {
     /// The settings in effect.
-    fn live(&self) -> EngineConfig {
+    pub(crate) fn live(&self) -> EngineConfig {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -152,7 +152,7 @@ impl Engine {
             n_fd: fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as i64),
             n_goroutines: fs::read_dir("/proc/self/task").map_or(0, |entries| entries.count() as i64),
             system_time: rfc3339_nano(Timestamp::now()),
-            logging_driver: "json-file".to_owned(),
+            logging_driver: live.log_driver.clone(),
             cgroup_driver: "cgroupfs".to_owned(),
             cgroup_version: if self.unified_cgroups() { "2" } else { "1" }.to_owned(),
             kernel_version: system.release().to_string_lossy().into_owned(),

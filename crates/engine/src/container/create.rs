@@ -10,7 +10,7 @@ use wharf_store::ImageRecord;
 
 use super::{
     Container, Entry, State,
-    merge::{default_host_config, merge_image},
+    merge::{default_host_config, default_log, merge_image},
     mounts::{WantedMount, parse_volumes_from, wanted_mounts},
     validate::{Host, validate, validate_name},
 };
@@ -38,7 +38,9 @@ impl Engine {
         options: CreateOptions,
     ) -> Result<CreateResponse> {
         let CreateRequest { config, host_config, networking_config } = request;
-        let host = default_host_config(host_config.unwrap_or_default(), self.unified_cgroups());
+        let mut host = host_config.unwrap_or_default();
+        default_log(&mut host.log_config, self.live().default_log());
+        let host = default_host_config(host, self.unified_cgroups());
         if !options.name.is_empty() {
             validate_name(&options.name)?;
         }

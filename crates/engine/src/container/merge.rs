@@ -2,7 +2,7 @@
 
 use wharf_api::{
     Empty, StrSlice,
-    container::{Config, HostConfig},
+    container::{Config, HostConfig, LogConfig},
 };
 use wharf_oci::image::RunConfig;
 
@@ -97,6 +97,18 @@ fn merge_env(mut env: Vec<String>, image: &[String]) -> Vec<String> {
     env
 }
 
+/// Fills what the client left open about the log: the driver, and options of the engine's own driver.
+pub(crate) fn default_log(log: &mut LogConfig, default: LogConfig) {
+    if log.kind.is_empty() {
+        log.kind.clone_from(&default.kind);
+    }
+    if log.kind == default.kind {
+        let mut options = default.config.unwrap_or_default();
+        options.extend(log.config.take().unwrap_or_default());
+        log.config = Some(options);
+    }
+}
+
 /// Fills what the client left open in the host configuration with the engine's defaults.
 pub(crate) fn default_host_config(mut host: HostConfig, unified_cgroups: bool) -> HostConfig {
     if host.network_mode.is_empty() || host.network_mode == "default" {
@@ -175,6 +187,25 @@ mod tests {
     fn own_variables_come_first_and_win() {
         let config = Config { env: Some(vec!["A=own".into()]), ..Config::default() };
         assert_eq!(merge_image(config, &image()).unwrap().env.unwrap(), ["A=own", "PATH=/bin"]);
+    }
+
+    #[test]
+    fn log_options_of_the_engine_are_for_its_own_driver() {
+        let log = |kind: &str, options: &[(&str, &str)]| LogConfig {
+            kind: kind.to_owned(),
+            config: Some(options.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        };
+        let merged = |mut own: LogConfig| {
+            default_log(&mut own, log("json-file", &[("max-file", "2"), ("tag", "t")]));
+            own
+        };
+        let filled = log("json-file", &[("max-file", "2"), ("tag", "t")]);
+        assert_eq!(merged(LogConfig::default()), filled);
+        assert_eq!(
+            merged(log("json-file", &[("tag", "own")])),
+            log("json-file", &[("max-file", "2"), ("tag", "own")])
+        );
+        assert_eq!(merged(log("none", &[])), log("none", &[]));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub use self::{
     status::Status,
     wait::{Exit, Wait, WaitCondition},
 };
-pub(crate) use self::{merge::default_host_config, root::follow, user::Accounts};
+pub(crate) use self::{merge::default_host_config, root::follow, user::Accounts, validate::validate_logging};
 
 /// Everything the engine knows about one container, as stored in the database.
 ///

@@ -1,6 +1,6 @@
 //! Pure checks of a host configuration, with Docker's words for everything that is refused.
 
-use wharf_api::container::{Config, HostConfig};
+use wharf_api::container::{Config, HostConfig, LogConfig};
 
 use super::spec::{security_options, validate_capabilities};
 use crate::{Error, Result};
@@ -40,7 +40,7 @@ pub(crate) fn validate(config: &Config, host: &HostConfig, machine: Host) -> Res
     validate_modes(host)?;
     validate_capabilities(host)?;
     validate_security(host)?;
-    validate_logging(host)?;
+    validate_logging(&host.log_config)?;
     validate_restart(host)?;
     if !(-1000..=1000).contains(&host.oom_score_adj) {
         return Err(Error::invalid(format!(
@@ -208,10 +208,10 @@ fn validate_security(host: &HostConfig) -> Result<()> {
     Ok(())
 }
 
-fn validate_logging(host: &HostConfig) -> Result<()> {
+/// Checks a log driver and the names of its options.
+pub(crate) fn validate_logging(log: &LogConfig) -> Result<()> {
     const JSON_FILE_OPTIONS: [&str; 8] =
         ["compress", "env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "tag"];
-    let log = &host.log_config;
     match log.kind.as_str() {
         "json-file" => {
             let known = |option: &&String| {

@@ -78,6 +78,13 @@ fn apply_key(flags: &mut Flags, key: &str, value: Value) -> Result<bool> {
         "registry-mirrors" => flags.registry_mirrors.extend(list(key, value)?),
         "registry-mirrors-by-host" => flags.host_mirrors = map(key, value, list)?,
         "labels" => flags.labels.extend(list(key, value)?),
+        "log-driver" => flags.log_driver = text(key, value)?,
+        "log-opts" => {
+            flags.log_options = map(key, value, text)?
+                .into_iter()
+                .map(|(option, value)| format!("{option}={value}"))
+                .collect();
+        }
         "dns" => flags.dns = list(key, value)?,
         "dns-search" => flags.dns_search = list(key, value)?,
         "dns-opts" => flags.dns_options = list(key, value)?,
@@ -96,9 +103,11 @@ fn apply_key(flags: &mut Flags, key: &str, value: Value) -> Result<bool> {
         }
         // What cannot be otherwise here may be stated.
         "storage-driver" => only(key, &text(key, value)?, "overlay2")?,
-        "log-driver" => only(key, &text(key, value)?, "json-file")?,
         "default-runtime" => only(key, &text(key, value)?, "runc")?,
-        "live-restore" => only(key, &switch(key, value)?.to_string(), "true")?,
+        // Containers always outlive the daemon, and no feature is experimental: either value is as good.
+        "live-restore" | "experimental" => {
+            switch(key, value)?;
+        }
         "exec-opts" => {
             for option in list(key, value)? {
                 only(key, &option, "native.cgroupdriver=cgroupfs")?;
@@ -137,7 +146,6 @@ const UNSUPPORTED: &[&str] = &[
     "default-network-opts",
     "default-shm-size",
     "default-ulimits",
-    "experimental",
     "features",
     "firewall-backend",
     "fixed-cidr",
@@ -157,7 +165,6 @@ const UNSUPPORTED: &[&str] = &[
     "iptables",
     "ipv6",
     "log-format",
-    "log-opts",
     "metrics-addr",
     "mtu",
     "network-control-plane-mtu",

@@ -80,6 +80,12 @@ pub(super) struct Flags {
     /// Hosts, domains and networks that are reached without a proxy, separated by commas
     #[arg(long, default_value = "")]
     pub(super) no_proxy: String,
+    /// Log driver of containers that name none themselves
+    #[arg(long, default_value = "json-file")]
+    pub(super) log_driver: String,
+    /// Option of that log driver, key=value; may repeat
+    #[arg(long = "log-opt", id = "log_opts")]
+    pub(super) log_options: Vec<String>,
     /// Log more
     #[arg(short = 'D', long)]
     pub(super) debug: bool,
@@ -135,10 +141,13 @@ impl Settings {
             .and_then(|file| file::apply(&mut flags, file, &given))
             .with_context(|| format!("unable to configure the Docker daemon with file {}", path.display()))?;
         check(&flags)?;
-        if flags.validate {
+        let validate = flags.validate;
+        let settings = flags.into_settings();
+        settings.engine.check_log().context("failed to set log opts")?;
+        if validate {
             return Ok(Parsed::Print("configuration OK\n".to_owned()));
         }
-        Ok(Parsed::Run(Box::new(flags.into_settings())))
+        Ok(Parsed::Run(Box::new(settings)))
     }
 }
 
@@ -170,10 +179,18 @@ impl Flags {
                 dns_search: self.dns_search,
                 dns_options: self.dns_options,
                 labels: self.labels,
+                log_driver: self.log_driver,
+                log_options: pairs(&self.log_options),
                 debug: self.debug,
             },
         }
     }
+}
+
+/// `key=value` words as a map; the last of a key counts.
+fn pairs(words: &[String]) -> BTreeMap<String, String> {
+    let pairs = words.iter().filter_map(|word| word.split_once('='));
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// Refuses what could only fail later, at the first pull.
@@ -197,6 +214,9 @@ fn check(flags: &Flags) -> Result<()> {
         if label.split_once('=').is_none_or(|(key, _)| key.is_empty()) {
             bail!("bad attribute format: {label}");
         }
+    }
+    if let Some(option) = flags.log_options.iter().find(|option| !option.contains('=')) {
+        bail!("invalid logging option: {option:?}: must be formatted as key=value");
     }
     for server in &flags.dns {
         if server.parse::<std::net::IpAddr>().is_err() {
@@ -240,10 +260,12 @@ mod tests {
         let file = r#"{
             "registry-mirrors-by-host": {"ghcr.io": ["https://m"]}, "max-concurrent-uploads": 2,
             "proxies": {"https-proxy": "http://p:1", "no-proxy": "a,b"}, "dns": ["1.1.1.1"], "dns-opts": ["ndots:1"],
-            "storage-driver": "overlay2", "live-restore": true
+            "storage-driver": "overlay2", "live-restore": false, "experimental": true,
+            "log-driver": "json-file", "log-opts": {"max-size": "10m", "tag": "a=b"}
         }"#;
         let engine = parse(&[], file).unwrap().engine;
         assert_eq!(engine.host_mirrors["ghcr.io"], ["https://m"]);
+        assert_eq!((engine.log_driver.as_str(), engine.log_options["tag"].as_str()), ("json-file", "a=b"));
         assert_eq!((engine.max_uploads, engine.max_downloads), (2, 3));
         assert_eq!((engine.proxies.https.as_str(), engine.proxies.none.as_str()), ("http://p:1", "a,b"));
         assert_eq!(
@@ -259,7 +281,11 @@ mod tests {
         assert!(message(&[], r#"{"debug": 1}"#).ends_with("debug: expected true or false, found 1"));
         assert!(message(&[], "{").contains("invalid JSON"));
         assert!(message(&[], r#"{"userns-remap": "a"}"#).ends_with("userns-remap: not supported"));
-        assert!(message(&[], r#"{"log-driver": "gelf"}"#).ends_with("only json-file is"));
+        assert!(message(&[], r#"{"log-driver": "gelf"}"#).contains("\"gelf\" not found"));
+        let options = r#"{"log-opts": {"max-sise": "1m"}}"#;
+        assert!(message(&[], options).ends_with("unknown log opt 'max-sise' for json-file log driver"));
+        assert!(message(&["--log-opt", "max-file=0"], "{}").contains("max-file"));
+        assert!(message(&[], r#"{"log-opts": {"max-file": 3}}"#).ends_with("expected a string, found 3"));
         assert!(message(&[], r#"{"registry-mirrors": ["ftp://a"]}"#).contains("unsupported scheme \"ftp\""));
         assert!(message(&[], r#"{"labels": ["a"]}"#).contains("bad attribute format: a"));
         assert!(message(&[], r#"{"dns": ["a"]}"#).contains("a is not an ip address"));
