@@ -222,3 +222,24 @@ fn xz_is_unpacked() {
     assert_eq!(build(&daemon, &folder, &["-t", "xz"]).code, 0);
     assert_eq!(daemon.run(&["run", "--rm", "xz", "cat", "/a/in/p.txt"]), "packed");
 }
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    let daemon = TestDaemon::start("buildrefuse");
+    let refused = |dockerfile: &str, args: &[&str], reason: &str| {
+        let output = build(&daemon, &context(&daemon, dockerfile, &[]), args);
+        assert_ne!(output.code, 0, "{dockerfile}");
+        assert!(output.stderr.contains(reason), "{reason}: {}", output.stderr);
+    };
+    refused(
+        "# syntax=example/buildpack:1\nFROM busybox\n",
+        &[],
+        "frontend example/buildpack:1: only Dockerfiles",
+    );
+    refused("FROM busybox\n", &["--ssh", "default"], "--ssh");
+    let required = "FROM busybox\nRUN --mount=type=ssh,required true\n";
+    refused(required, &[], "no SSH key \"default\" forwarded from the client");
+    let optional =
+        "# syntax=docker/dockerfile:1\nFROM busybox\nRUN --mount=type=ssh test -z \"$SSH_AUTH_SOCK\"\n";
+    assert_eq!(build(&daemon, &context(&daemon, optional, &[]), &[]).code, 0);
+}

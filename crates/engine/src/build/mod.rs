@@ -4,6 +4,7 @@
 //! - `worker`: does the steps of a graph: `copy`, `run` (with `mounts`), and sources (`archive`, `remote`)
 //! - `kept`: what is remembered of a client's folder
 //! - `tree`, `select`, `place`: files of a client, which of them a step means, and putting them into a file system
+//! - `frontend`: which `# syntax=` is understood
 //! - `entitlement`: what steps may do only if they were allowed to
 //! - `image`: the image that comes out
 //! - `classic`, `session`: the two protocols that clients build with
@@ -16,6 +17,7 @@ mod copy;
 mod entitlement;
 mod failed;
 mod failure;
+mod frontend;
 mod image;
 mod kept;
 mod mounts;

@@ -140,11 +140,10 @@ impl<'a> Build<'a> {
                     extras.bind(file, target, false);
                 }
             }
+            // No client forwards its agent: where that is no must, there is nothing to mount.
             MountKind::Ssh { id, required, .. } => {
                 if *required {
-                    return Err(Error::not_implemented(format!(
-                        "unset ssh forward key {id}: forwarding of key agents is not supported"
-                    )));
+                    return Err(Error::invalid(format!("no SSH key {id:?} forwarded from the client")));
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use wharf_api::{
-    container::{Config, HostConfig, MountPoint, NetworkingConfig, Ulimit},
+    container::{Config, HostConfig, MountPoint, NetworkingConfig, Resources, Ulimit},
     stream::{Decoder, StreamKind},
 };
 use wharf_build::graph::{RunNetwork, RunStep};
@@ -47,6 +47,8 @@ pub struct RunOptions {
     pub ulimits: Vec<Ulimit>,
     /// Cgroup below which the steps are put.
     pub cgroup_parent: String,
+    /// Shares of memory and processors; `ulimits` and `cgroup_parent` of these are not looked at.
+    pub resources: Resources,
 }
 
 /// What a step gets that is not in its file system.
@@ -156,6 +158,7 @@ impl Run<'_> {
             shm_size: options.shm_size,
             tmpfs: self.extras.tmpfs.clone(),
             privileged: step.insecure,
+            resources: options.resources.clone(),
             ..HostConfig::default()
         };
         host.log_config.kind = "none".to_owned();

@@ -15,6 +15,7 @@ use std::{
 use wharf_api::build::{
     Ask, Entry, Event, Export, Failure, Frame, HEAD, LONGEST, Outcome, Request, Warning, What,
 };
+use wharf_api::container::Resources;
 use wharf_build::{
     dockerfile::Dockerfile,
     graph::Graph,
@@ -26,6 +27,7 @@ use super::{
     BuildClient, BuildRequest, Cancel, Report, RunOptions, Solved,
     classic::{read_text, without_ignored},
     failure::BuildError,
+    frontend,
     kept::Kept,
     tree::Tree,
 };
@@ -97,6 +99,7 @@ impl Engine {
         };
         let dockerfile = Dockerfile::parse(&text)?;
         let build = build_request(request)?;
+        frontend::check(&dockerfile, &build.options)?;
         let graph = self.plan_build(&dockerfile, &build)?;
         outcome.warnings = graph.warnings.iter().map(warning).collect();
         if request.export == Export::Check {
@@ -201,6 +204,7 @@ fn build_request(request: &Request) -> Result<BuildRequest> {
             shm_size: request.shm_size,
             ulimits: request.ulimits.clone(),
             cgroup_parent: request.cgroup_parent.clone(),
+            resources: Resources::default(),
         },
         pull: request.pull,
         allow: request.allow.clone(),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use wharf_api::Filters;
 use wharf_api::auth::AuthConfig;
-use wharf_api::container::Ulimit;
+use wharf_api::container::{Resources, Ulimit};
 use wharf_api::progress::Progress;
 use wharf_engine::build::{Cancel, ClassicRequest, PruneOptions, RunOptions};
 use wharf_engine::image::Credentials;
@@ -45,6 +45,13 @@ fn classic_request(call: &Call) -> Result<ClassicRequest> {
     let query = &call.query;
     if query.flag("squash") {
         return Err(Failure::invalid("squash is only supported with experimental mode"));
+    }
+    if document::<Option<Vec<String>>>(query.text("securityopt"), "security options")?
+        .is_some_and(|o| !o.is_empty())
+    {
+        return Err(Failure::invalid(
+            "The daemon on this platform does not support setting security options on build",
+        ));
     }
     if query.text("version") == "2" {
         return Err(Failure::not_implemented("building with BuildKit's protocol is not supported"));
@@ -84,8 +91,25 @@ fn classic_request(call: &Call) -> Result<ClassicRequest> {
             shm_size: query.number("shmsize")?.unwrap_or_default(),
             ulimits: ulimits.unwrap_or_default(),
             cgroup_parent: query.text("cgroupparent").to_owned(),
+            resources: resources(call)?,
         },
         credentials: registry_config(call.header("x-registry-config")),
+    })
+}
+
+/// What steps may use of memory and processors.
+fn resources(call: &Call) -> Result<Resources> {
+    let query = &call.query;
+    let number = |name: &str| Ok::<_, Failure>(query.number(name)?.unwrap_or_default());
+    Ok(Resources {
+        memory: number("memory")?,
+        memory_swap: number("memswap")?,
+        cpu_shares: number("cpushares")?,
+        cpu_period: number("cpuperiod")?,
+        cpu_quota: number("cpuquota")?,
+        cpuset_cpus: query.text("cpusetcpus").to_owned(),
+        cpuset_mems: query.text("cpusetmems").to_owned(),
+        ..Resources::default()
     })
 }
 
