@@ -71,9 +71,14 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
 
     /// All documents with their keys, ordered by key.
     pub fn list(&self, view: &View<'_>) -> Result<Vec<(String, V)>> {
-        let rows =
-            view.all("SELECT key, version, doc FROM documents WHERE tbl=?1 ORDER BY key", [self.name])?;
-        rows.into_iter().map(|row| self.decode(view, row)).collect()
+        let mut statement =
+            view.prepare("SELECT key, version, doc FROM documents WHERE tbl=?1 ORDER BY key")?;
+        let mut rows = statement.query([self.name]).map_err(|source| view.error(source))?;
+        let mut list = Vec::new();
+        while let Some(row) = rows.next().map_err(|source| view.error(source))? {
+            list.push(self.decode_row(view, row)?);
+        }
+        Ok(list)
     }
 
     /// All keys, in order.
@@ -188,16 +193,27 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
         Ok(())
     }
 
+    /// Decodes a row where it lies: long lists are not copied first.
+    fn decode_row(&self, view: &View<'_>, row: &Row<'_>) -> Result<(String, V)> {
+        let parts = || Ok((row.get(0)?, row.get(1)?, row.get_ref(2)?.as_str()?));
+        let (key, version, text) = parts().map_err(|source: rusqlite::Error| view.error(source))?;
+        self.decode_text(view, key, version, text)
+    }
+
     fn decode(&self, view: &View<'_>, (key, version, text): Stored) -> Result<(String, V)> {
+        self.decode_text(view, key, version, &text)
+    }
+
+    fn decode_text(&self, view: &View<'_>, key: String, version: u32, text: &str) -> Result<(String, V)> {
         if version > self.version {
             let (path, table, supported) = (view.path.to_owned(), self.name, self.version);
             return Err(Error::NewerRecord { path, table, key, found: version, supported });
         }
         let document = match self.migrate {
-            Some(migrate) if version < self.version => serde_json::from_str(&text)
+            Some(migrate) if version < self.version => serde_json::from_str(text)
                 .and_then(|document| migrate(version, document))
                 .and_then(serde_json::from_value),
-            _ => serde_json::from_str(&text),
+            _ => serde_json::from_str(text),
         };
         match document {
             Ok(document) => Ok((key, document)),

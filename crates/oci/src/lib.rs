@@ -11,6 +11,7 @@ mod error;
 pub mod image;
 pub mod platform;
 pub mod reference;
+mod text;
 
 pub use digest::{Algorithm, Digest, Hasher, chain_id, chain_ids};
 pub use error::{DigestError, PlatformError, ReferenceError};

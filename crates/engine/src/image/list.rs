@@ -48,11 +48,16 @@ impl Images {
             let images = self.store.images().list(view)?;
             let parents: HashSet<&Digest> =
                 images.iter().filter_map(|image| image.record.parent.as_ref()).collect();
+            let mut containers: HashMap<&str, i64> = HashMap::new();
+            for user in users {
+                *containers.entry(user.image.as_str()).or_default() += 1;
+            }
             let shared = options.shared_size.then(|| self.shared_layers(view, &images)).transpose()?;
             let mut rows = Vec::new();
             for image in &images {
                 if let Some(names) = wanted.names(image, parents.contains(&image.record.id))? {
-                    rows.push(summary(image, &names, users, shared.as_ref()));
+                    let containers = containers.get(image.record.id.as_str()).copied().unwrap_or(0);
+                    rows.push(summary(image, &names, containers, shared.as_ref()));
                 }
             }
             rows.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
@@ -82,18 +87,24 @@ impl Images {
         for chain in images.iter().flat_map(|image| &image.record.chains) {
             *count.entry(chain).or_default() += 1;
         }
-        let shared = count.into_iter().filter(|(_, images)| *images > 1);
-        shared.map(|(chain, _)| Ok((chain.clone(), self.store.layer(view, chain)?.size))).collect()
+        let layers = self.store.layers(view)?.into_iter();
+        let shared = layers.filter(|layer| count.get(&layer.chain_id).is_some_and(|images| *images > 1));
+        Ok(shared.map(|layer| (layer.chain_id, layer.size)).collect())
     }
 }
 
 impl Wanted<'_> {
+    fn in_time(&self, image: &Image) -> bool {
+        if self.before.is_none() && self.since.is_none() {
+            return true;
+        }
+        let created = views::created(&image.record).unwrap_or(Timestamp::MIN);
+        self.before.is_none_or(|before| created < before) && self.since.is_none_or(|since| created > since)
+    }
+
     /// The names under which an image is to be shown (none for one that has none); `None` if it is not to be shown.
     fn names(&self, image: &Image, has_children: bool) -> Result<Option<Vec<Reference>>> {
-        let created = views::created(&image.record).unwrap_or(Timestamp::MIN);
-        let in_time = self.before.is_none_or(|before| created < before)
-            && self.since.is_none_or(|since| created > since);
-        if !in_time || !filter::labels(self.filters, Some(&image.record.labels)) {
+        if !self.in_time(image) || !filter::labels(self.filters, Some(&image.record.labels)) {
             return Ok(None);
         }
         if self.dangling == Some(true) && has_children {
@@ -122,16 +133,15 @@ impl Wanted<'_> {
 fn summary(
     image: &Image,
     names: &[Reference],
-    users: &[ImageUser],
+    containers: i64,
     shared: Option<&HashMap<Digest, u64>>,
 ) -> Summary {
     let record = &image.record;
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let containers = users.iter().filter(|user| user.image == record.id.as_str()).count();
     let shared_size =
         shared.map_or(-1, |shared| signed(record.chains.iter().filter_map(|chain| shared.get(chain)).sum()));
     Summary {
-        containers: signed(containers as u64),
+        containers,
         created: views::seconds(views::created(record)),
         id: record.id.to_string(),
         labels: (!record.labels.is_empty()).then(|| record.labels.clone()),
