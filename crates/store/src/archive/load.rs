@@ -47,7 +47,8 @@ impl Store {
     /// compressed or not, from a stream that is read once.
     ///
     /// With a `platform`, only images for it; from an index of several platforms always just the best one, else that of
-    /// this host. Layers are unpacked while they are read; those that no image needs are dropped again. Images appear one by one: an error leaves those before.
+    /// this host. Layers are unpacked while they are read; those that no image needs are dropped again. Images appear one
+    /// by one: an error leaves those before.
     ///
     /// Errors: [`Error::Tar`] for what is no tar, [`Error::Archive`] for what is no image archive or contradicts itself.
     pub fn load(
