@@ -103,6 +103,15 @@ impl TestDaemon {
         path
     }
 
+    /// Writes the configuration file and has the running engine read it.
+    pub fn configure(&self, text: &str) {
+        fs::write(self.config_file(), text).unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        let read = || self.log().contains("the configuration was read again");
+        assert!(until(Duration::from_secs(10), read), "{}", self.log());
+    }
+
     /// Kills the engine process at once, as a crash would.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("the engine runs");

@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::DirBuilderExt,
     path::Path,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicBool},
 };
 
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use wharf_store::Store;
 use crate::{
     Engine, EngineConfig, Error, Paths, Result,
     build::Builder,
-    container::{Entry, Index, Status},
+    container::{Entry, FollowUp, Index, Status, wants_restart},
     events::Events,
     exec::Execs,
     housekeeping::Housekeeper,
@@ -68,6 +68,7 @@ impl Engine {
             housekeeper,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             live: RwLock::new(config.clone()),
+            shutting_down: AtomicBool::new(false),
             config,
         });
         engine.load()?;
@@ -94,7 +95,7 @@ impl Engine {
             self.record_missed_exit(&entry);
         }
         for entry in entries {
-            self.restart_at_boot(&entry);
+            self.settle(&entry);
         }
         Ok(())
     }
@@ -131,16 +132,27 @@ impl Engine {
         }
     }
 
-    /// Starts what its restart policy wants to run but does not: `always`, and what waited for a restart.
-    fn restart_at_boot(self: &Arc<Self>, entry: &Arc<Entry>) {
+    /// Starts what its restart policy wants to run but does not: `always`, what waited for a restart, and what the last
+    /// engine stopped when it ended itself. Removes what that engine had no time to remove.
+    fn settle(self: &Arc<Self>, entry: &Arc<Entry>) {
         let container = entry.get();
         let state = &container.state;
-        let waiting = state.status == Status::Restarting;
-        let always = container.host_config.restart_policy.name == "always" && state.started_at.is_some();
-        if state.removed || !(waiting || (always && state.status == Status::Exited)) {
+        let ended = state.status == Status::Exited && state.started_at.is_some();
+        if state.removed {
             return;
         }
-        let (engine, id) = (self.clone(), container.id.clone());
+        if ended && container.host_config.auto_remove {
+            return self.follow_up(entry, FollowUp::Remove);
+        }
+        let policy = &container.host_config.restart_policy;
+        let wanted = ended && (policy.name == "always" || wants_restart(policy, state));
+        if wanted || state.status == Status::Restarting {
+            self.start_in_background(container.id.clone());
+        }
+    }
+
+    fn start_in_background(self: &Arc<Self>, id: String) {
+        let engine = self.clone();
         self.runtime.spawn_blocking(move || {
             if let Err(error) = engine.start_container(&id, "") {
                 tracing::warn!(container = %id, %error, "starting at boot");

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use wharf_api::container::LogConfig;
 pub use wharf_registry::Proxies;
 
-use crate::{Error, Result, container::validate_logging};
+use crate::{
+    Error, Result,
+    container::{log_bounds, validate_logging},
+};
 
 /// Settings of an engine, from flags and `daemon.json`.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub struct EngineConfig {
     pub log_driver: String,
     /// Options of that driver, for containers that do not set them.
     pub log_options: BTreeMap<String, String>,
+    /// Containers run on when the engine is told to end; otherwise it stops them.
+    pub live_restore: bool,
     /// Debug logging is on.
     pub debug: bool,
 }
@@ -75,6 +80,7 @@ impl Default for EngineConfig {
             labels: Vec::new(),
             log_driver: "json-file".to_owned(),
             log_options: BTreeMap::new(),
+            live_restore: false,
             debug: false,
         }
     }
@@ -86,9 +92,9 @@ impl EngineConfig {
     /// # Errors
     /// As a container with this driver and these options would get when it is created or started.
     pub fn check_log(&self) -> Result<()> {
-        validate_logging(&self.default_log())?;
-        wharf_monitor::LogConfig::from_options(&self.log_options)
-            .map_err(|error| Error::invalid(error.to_string()))?;
+        let log = self.default_log();
+        validate_logging(&log)?;
+        log_bounds(&log).map_err(|error| Error::invalid(error.to_string()))?;
         Ok(())
     }
 

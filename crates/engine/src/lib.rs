@@ -30,7 +30,7 @@ pub mod volume;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
 };
 
 use jiff::Timestamp;
@@ -63,6 +63,8 @@ pub struct Engine {
     pub config: EngineConfig,
     /// Those of the settings that a reload may have changed since.
     live: RwLock<EngineConfig>,
+    /// Containers that end now end because the engine does.
+    shutting_down: AtomicBool,
     /// Folders.
     pub paths: Paths,
     /// What happened.

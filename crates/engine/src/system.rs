@@ -66,11 +66,12 @@ impl Engine {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes over those settings that can change while the engine runs: debug, labels, and all about registries.
+    /// Takes over those settings that can change while the engine runs: debug, labels, live-restore, and all about registries.
     pub fn reload(&self, new: EngineConfig) {
         let mut live = self.live();
         live.debug = new.debug;
         live.labels = new.labels;
+        live.live_restore = new.live_restore;
         live.insecure_registries = new.insecure_registries;
         live.registry_mirrors = new.registry_mirrors;
         live.host_mirrors = new.host_mirrors;
@@ -86,7 +87,7 @@ impl Engine {
             ("labels", list(&live.labels)),
             ("insecure-registries", list(&live.insecure_registries)),
             ("registry-mirrors", list(&live.registry_mirrors)),
-            ("live-restore", true.to_string()),
+            ("live-restore", live.live_restore.to_string()),
             ("max-concurrent-downloads", live.max_downloads.to_string()),
             ("max-concurrent-uploads", live.max_uploads.to_string()),
             ("max-download-attempts", live.max_attempts.to_string()),
@@ -191,7 +192,7 @@ impl Engine {
         info.runtimes = BTreeMap::from([("runc".to_owned(), runtime)]);
         info.default_runtime = "runc".to_owned();
         info.swarm = Swarm { local_node_state: "inactive".to_owned(), ..Swarm::default() };
-        info.live_restore_enabled = true;
+        info.live_restore_enabled = self.live().live_restore;
         info.init_binary = "docker-init".to_owned();
         info.security_options = vec!["name=seccomp,profile=builtin".to_owned()];
         if self.unified_cgroups() {
@@ -217,7 +218,7 @@ fn plugins() -> Plugins {
         volume: names(&["local"]),
         network: names(&["bridge", "host", "null"]),
         authorization: None,
-        log: names(&["json-file", "none"]),
+        log: names(&["json-file", "local", "none"]),
     }
 }
 

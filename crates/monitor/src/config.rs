@@ -92,6 +92,9 @@ pub struct LogConfig {
 pub const DEFAULT_MAX_SIZE: i64 = 10_000_000;
 /// The number of files a log has when nobody chose a bound.
 pub const DEFAULT_MAX_FILE: u32 = 3;
+/// The same of the `local` driver, whose old files are compressed unless told otherwise.
+const LOCAL_MAX_SIZE: i64 = 20_000_000;
+const LOCAL_MAX_FILE: u32 = 5;
 
 impl LogConfig {
     /// Reads the options `max-size`, `max-file` and `compress` of the json-file driver; the rest of the configuration,
@@ -124,6 +127,40 @@ impl LogConfig {
             return Err(bad(text.into()));
         }
         Ok(config)
+    }
+
+    /// Reads the options `max-size`, `max-file` and `compress` of the `local` driver. What it keeps has the form of
+    /// json-file: Docker declares the form of these files its own affair.
+    ///
+    /// # Errors
+    /// [`Error::LogOption`] in Docker's words.
+    pub fn from_local_options(options: &BTreeMap<String, String>) -> Result<LogConfig> {
+        let bad = |text: String| Error::LogOption(text);
+        let option = |name: &str| options.get(name).map(String::as_str);
+        let max_size = match option("max-size") {
+            None => LOCAL_MAX_SIZE,
+            Some(text) => parse_size(text)
+                .ok_or_else(|| bad(format!("invalid value for max-size: {text}: invalid size: '{text}'")))?,
+        };
+        let max_file = match option("max-file") {
+            None => LOCAL_MAX_FILE,
+            Some(text) => text.parse().map_err(|_| {
+                bad(format!(
+                    "invalid value for max-file: {text}: strconv.Atoi: parsing \"{text}\": invalid syntax"
+                ))
+            })?,
+        };
+        let compress = match option("compress") {
+            None => true,
+            Some(text) => parse_bool(text).ok_or_else(|| {
+                let reason = format!("strconv.ParseBool: parsing \"{text}\": invalid syntax");
+                bad(format!("error reading compress log option: {reason}"))
+            })?,
+        };
+        if compress && max_file < 2 {
+            return Err(bad("compression cannot be enabled when max file count is 1".into()));
+        }
+        Ok(LogConfig { max_size: Some(max_size), max_file: Some(max_file), compress, ..LogConfig::default() })
     }
 
     /// Size in bytes at which a file is rotated, `None` for never.
@@ -185,13 +222,19 @@ mod tests {
 
     use super::*;
 
-    fn check(options: &[(&str, &str)], expected: &Expect) {
+    type Reader = fn(&BTreeMap<String, String>) -> Result<LogConfig>;
+
+    fn check_with(read: Reader, options: &[(&str, &str)], expected: &Expect) {
         let options = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let text = match LogConfig::from_options(&options) {
+        let text = match read(&options) {
             Ok(c) => format!("capacity {:?}, files {}, compress {}", c.capacity(), c.files(), c.compress),
             Err(e) => e.to_string(),
         };
         expected.assert_eq(&text);
+    }
+
+    fn check(options: &[(&str, &str)], expected: &Expect) {
+        check_with(LogConfig::from_options, options, expected);
     }
 
     #[test]
@@ -215,6 +258,25 @@ mod tests {
         check(
             &[("compress", "true"), ("max-size", "1k")],
             &expect!["compress cannot be true when max-file is less than 2 or max-size is not set"],
+        );
+    }
+
+    #[test]
+    fn options_of_the_local_driver() {
+        let check = |options: &[_], expected: Expect| {
+            check_with(LogConfig::from_local_options, options, &expected);
+        };
+        check(&[], expect!["capacity Some(20000000), files 5, compress true"]);
+        check(
+            &[("max-size", "1k"), ("max-file", "1"), ("compress", "false")],
+            expect!["capacity Some(1000), files 1, compress false"],
+        );
+        check(&[("max-size", "x")], expect!["invalid value for max-size: x: invalid size: 'x'"]);
+        check(&[("max-size", "-1")], expect!["invalid value for max-size: -1: invalid size: '-1'"]);
+        check(&[("max-file", "1")], expect!["compression cannot be enabled when max file count is 1"]);
+        check(
+            &[("compress", "x")],
+            expect![[r#"error reading compress log option: strconv.ParseBool: parsing "x": invalid syntax"#]],
         );
     }
 

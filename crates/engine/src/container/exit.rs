@@ -59,7 +59,7 @@ impl Engine {
             }
             None => state.exit_code = LOST,
         }
-        let after = follow_up(&container, &mut state);
+        let after = follow_up(&container, &mut state, self.is_shutting_down());
         let transition = if matches!(after, FollowUp::Restart(_)) { ExitToRestart } else { Exit };
         state.status = state.status.next(transition).unwrap_or(state.status);
         self.disconnect_all(&container);
@@ -112,12 +112,12 @@ pub(crate) enum FollowUp {
     Restart(Duration),
 }
 
-/// Decides what follows the end of a run; counts the restart in `state`.
-fn follow_up(container: &Container, state: &mut State) -> FollowUp {
+/// Decides what follows the end of a run; counts the restart in `state`. An engine that ends leaves restarts to the next.
+fn follow_up(container: &Container, state: &mut State, engine_ends: bool) -> FollowUp {
     if container.host_config.auto_remove {
         return FollowUp::Remove;
     }
-    if !wants_restart(&container.host_config.restart_policy, state) {
+    if engine_ends || !wants_restart(&container.host_config.restart_policy, state) {
         return FollowUp::Nothing;
     }
     let ran = match (state.started_at, state.finished_at) {
@@ -161,27 +161,35 @@ mod tests {
     fn on_failure_counts_its_restarts() {
         let container = container("on-failure", 2);
         let mut state = State { exit_code: 3, ..State::default() };
-        assert_eq!(follow_up(&container, &mut state), FollowUp::Restart(Duration::from_millis(100)));
-        assert_eq!(follow_up(&container, &mut state), FollowUp::Restart(Duration::from_millis(200)));
-        assert_eq!(follow_up(&container, &mut state), FollowUp::Nothing);
+        assert_eq!(follow_up(&container, &mut state, false), FollowUp::Restart(Duration::from_millis(100)));
+        assert_eq!(follow_up(&container, &mut state, false), FollowUp::Restart(Duration::from_millis(200)));
+        assert_eq!(follow_up(&container, &mut state, false), FollowUp::Nothing);
         assert_eq!(state.restart_count, 2);
     }
 
     #[test]
     fn success_or_a_users_stop_end_it() {
         let mut state = State::default();
-        assert_eq!(follow_up(&container("on-failure", 0), &mut state), FollowUp::Nothing);
+        assert_eq!(follow_up(&container("on-failure", 0), &mut state, false), FollowUp::Nothing);
         state.stopped_by_user = true;
-        assert_eq!(follow_up(&container("always", 0), &mut state), FollowUp::Nothing);
+        assert_eq!(follow_up(&container("always", 0), &mut state, false), FollowUp::Nothing);
+    }
+
+    #[test]
+    fn an_engine_that_ends_starts_nothing_but_removes() {
+        let mut container = container("always", 0);
+        assert_eq!(follow_up(&container, &mut State::default(), true), FollowUp::Nothing);
+        container.host_config.auto_remove = true;
+        assert_eq!(follow_up(&container, &mut State::default(), true), FollowUp::Remove);
     }
 
     #[test]
     fn delays_double_up_to_a_minute_and_start_over_after_a_stable_run() {
         let container = container("always", 0);
         let mut state = State { restart_delay_ms: 50_000, ..State::default() };
-        assert_eq!(follow_up(&container, &mut state), FollowUp::Restart(LONGEST_DELAY));
+        assert_eq!(follow_up(&container, &mut state, false), FollowUp::Restart(LONGEST_DELAY));
         state.started_at = Some(Timestamp::UNIX_EPOCH);
         state.finished_at = Timestamp::from_second(11).ok();
-        assert_eq!(follow_up(&container, &mut state), FollowUp::Restart(FIRST_DELAY));
+        assert_eq!(follow_up(&container, &mut state, false), FollowUp::Restart(FIRST_DELAY));
     }
 }

@@ -11,11 +11,9 @@ use crate::{Error, Result, ids::short_id};
 ///
 /// # Errors
 /// A tag that is no valid template.
-pub(super) fn attributes(
-    container: &Container,
-    options: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>> {
+pub(super) fn attributes(container: &Container) -> Result<BTreeMap<String, String>> {
     let mut attributes = BTreeMap::new();
+    let options = container.host_config.log_config.config.clone().unwrap_or_default();
     let listed = |option: &str| {
         let names = options.get(option).map(String::as_str).unwrap_or_default();
         names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()

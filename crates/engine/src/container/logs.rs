@@ -69,7 +69,7 @@ impl Engine {
         if container.host_config.log_config.kind == "none" {
             return Err(Error::not_implemented("configured logging driver does not support reading"));
         }
-        let path = self.paths.container_log(&container.id);
+        let path = self.paths.container_log(&container);
         let (sender, receiver) = mpsc::channel(4);
         tokio::spawn(async move {
             if let Err(error) = stream(&entry, &container, &path, options, sender).await {

@@ -26,6 +26,7 @@ mod process;
 mod remove;
 mod rename;
 mod root;
+mod shutdown;
 mod spec;
 mod start;
 mod stats;
@@ -58,7 +59,13 @@ pub use self::{
     status::Status,
     wait::{Exit, Wait, WaitCondition},
 };
-pub(crate) use self::{merge::default_host_config, root::follow, user::Accounts, validate::validate_logging};
+pub(crate) use self::{
+    exit::{FollowUp, wants_restart},
+    merge::default_host_config,
+    root::follow,
+    user::Accounts,
+    validate::{log_bounds, validate_logging},
+};
 
 /// Everything the engine knows about one container, as stored in the database.
 ///
@@ -155,9 +162,13 @@ impl crate::Paths {
         self.data_root.join("containers").join(id)
     }
 
-    /// The json-file log.
-    pub fn container_log(&self, id: &str) -> PathBuf {
-        self.container(id).join(format!("{id}-json.log"))
+    /// The live file of the log, at the place where Docker has that of the same driver.
+    pub fn container_log(&self, container: &Container) -> PathBuf {
+        let folder = self.container(&container.id);
+        match container.host_config.log_config.kind.as_str() {
+            "local" => folder.join("local-logs/container.log"),
+            _ => folder.join(format!("{}-json.log", container.id)),
+        }
     }
 
     /// The bundle and monitor folder under the exec root; it exists while the container runs.

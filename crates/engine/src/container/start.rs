@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use wharf_api::ErrorKind;
-use wharf_monitor::{ConsoleSize, LogConfig, LogDriver, MonitorConfig, RootFs};
+use wharf_monitor::{ConsoleSize, LogDriver, MonitorConfig, RootFs};
 use wharf_oci::runtime::{LinuxDevice, LinuxSeccomp};
 use wharf_runtime::seccomp::{Profile, default_seccomp};
 use wharf_store::Mounts;
@@ -21,6 +21,7 @@ use super::{
     spec::{self, Namespace, Namespaces, SpecInput, oci_spec},
     status::Transition::{Exit, Start},
     user::{Accounts, User},
+    validate::log_bounds,
 };
 use crate::{Engine, Error, Result, tables, undo::Undo};
 
@@ -66,7 +67,8 @@ impl Engine {
     pub(super) fn restart_by_policy(self: &Arc<Self>, entry: &Arc<Entry>) {
         let _guard = entry.lock();
         let container = entry.get();
-        if container.state.status != Status::Restarting || container.state.stopped_by_user {
+        let intervened = container.state.status != Status::Restarting || container.state.stopped_by_user;
+        if intervened || self.is_shutting_down() {
             return;
         }
         if let Err(error) = self.start_locked(entry, |_| {}) {
@@ -274,15 +276,17 @@ fn save(path: &Path, document: &impl serde::Serialize) -> Result<()> {
 
 fn monitor_config(container: &Container, mounts: &Mounts, paths: &crate::Paths) -> Result<MonitorConfig> {
     let Container { config, host_config: host, .. } = container;
-    let options = host.log_config.config.clone().unwrap_or_default();
-    let mut log = LogConfig::from_options(&options).map_err(|error| {
+    let mut log = log_bounds(&host.log_config).map_err(|error| {
         Error::system(format!(
             "failed to create task for container: failed to initialize logging driver: {error}"
         ))
     })?;
     log.driver = if host.log_config.kind == "none" { LogDriver::None } else { LogDriver::JsonFile };
-    log.path = paths.container_log(&container.id);
-    log.attrs = super::log_attributes::attributes(container, &options)?;
+    log.path = paths.container_log(container);
+    if let Some(folder) = log.path.parent() {
+        fs::create_dir_all(folder).map_err(|error| Error::io("mkdir", folder, error))?;
+    }
+    log.attrs = super::log_attributes::attributes(container)?;
     let [height, width] = host.console_size.map(|size| u16::try_from(size).unwrap_or(u16::MAX));
     Ok(MonitorConfig {
         id: container.id.clone(),

@@ -2,16 +2,35 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Entry, Status};
+use super::{Container, Entry, Status};
 use crate::{Engine, Error, Result, signal};
 
 /// How long a container may take to end after `SIGKILL` before the verb gives up.
-const AFTER_KILL: Duration = Duration::from_secs(10);
+pub(super) const AFTER_KILL: Duration = Duration::from_secs(10);
 /// Seconds between the stop signal and `SIGKILL` if neither client nor container say.
 const DEFAULT_TIMEOUT: i64 = 10;
 const SIGTERM: i32 = 15;
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 const SIGCONT: i32 = 18;
+
+impl Container {
+    /// The signal that asks the container to end.
+    ///
+    /// # Errors
+    /// An image may name one that does not exist.
+    pub(super) fn stop_signal(&self) -> Result<i32> {
+        match self.config.stop_signal.as_str() {
+            "" => Ok(SIGTERM),
+            name => signal::parse(name),
+        }
+    }
+
+    /// How long it may take to end after that: `seconds`, or the container's own choice; `None` for as long as it likes.
+    pub(super) fn stop_grace(&self, seconds: Option<i64>) -> Option<Duration> {
+        let seconds = seconds.or(self.config.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
+        u64::try_from(seconds).ok().map(Duration::from_secs)
+    }
+}
 
 impl Engine {
     /// Ends a run: the stop signal, then `SIGKILL` after `timeout` seconds (the container's own or 10 by default; -1
@@ -31,17 +50,10 @@ impl Engine {
     /// Stops the container of `entry` if it runs; an already ended run is no error.
     pub(super) fn stop(&self, entry: &Arc<Entry>, signal: Option<i32>, timeout: Option<i64>) -> Result<()> {
         let container = self.forbid_restart(entry)?;
-        let config = &container.config;
-        let signal = match signal {
-            Some(signal) => signal,
-            None if config.stop_signal.is_empty() => SIGTERM,
-            None => signal::parse(&config.stop_signal)?,
-        };
-        let timeout = timeout.or(config.stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
+        let signal = signal.map_or_else(|| container.stop_signal(), Ok)?;
         let runs = container.state.exits;
         self.signal_for_stop(entry, signal);
-        let grace = u64::try_from(timeout).ok().map(Duration::from_secs);
-        if !self.wait_for_end(entry, runs, grace) {
+        if !self.wait_for_end(entry, runs, container.stop_grace(timeout)) {
             self.signal_for_stop(entry, SIGKILL);
             if !self.wait_for_end(entry, runs, Some(AFTER_KILL)) {
                 return Err(Error::system(format!(
@@ -56,7 +68,7 @@ impl Engine {
 
     /// Records that the user wants the run to end, so that the restart policy leaves it alone. A container that only
     /// waits for its restart is then at its end.
-    fn forbid_restart(&self, entry: &Arc<Entry>) -> Result<Arc<super::Container>> {
+    fn forbid_restart(&self, entry: &Arc<Entry>) -> Result<Arc<Container>> {
         let _guard = entry.lock();
         let waiting = entry.get().state.status == Status::Restarting;
         self.update_container(entry, |container| {
@@ -68,7 +80,7 @@ impl Engine {
     }
 
     /// Sends `signal` to the first process; one that has ended meanwhile needs none.
-    fn signal_for_stop(&self, entry: &Entry, signal: i32) {
+    pub(super) fn signal_for_stop(&self, entry: &Entry, signal: i32) {
         let Some(live) = entry.live() else { return };
         let container = entry.get();
         if live.monitor.kill(signal, false).is_ok() {
@@ -80,14 +92,14 @@ impl Engine {
         }
     }
 
-    fn publish_kill(&self, container: &super::Container, signal: i32) {
+    fn publish_kill(&self, container: &Container, signal: i32) {
         let mut attributes = container.event_attributes();
         attributes.insert("signal".to_owned(), signal.to_string());
         self.events.publish("container", "kill", &container.id, attributes);
     }
 
     /// Blocks until the run number `runs` has ended; `false` if that takes longer than `limit`.
-    fn wait_for_end(&self, entry: &Entry, runs: u64, limit: Option<Duration>) -> bool {
+    pub(super) fn wait_for_end(&self, entry: &Entry, runs: u64, limit: Option<Duration>) -> bool {
         let mut record = entry.watch();
         let ended = async {
             record

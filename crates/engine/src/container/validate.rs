@@ -210,25 +210,33 @@ fn validate_security(host: &HostConfig) -> Result<()> {
 
 /// Checks a log driver and the names of its options.
 pub(crate) fn validate_logging(log: &LogConfig) -> Result<()> {
-    const JSON_FILE_OPTIONS: [&str; 8] =
-        ["compress", "env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "tag"];
+    const EVERY_DRIVER: &[&str] = &["mode", "max-buffer-size"];
+    const JSON_FILE: &[&str] =
+        &["compress", "env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "tag"];
+    const LOCAL: &[&str] = &["compress", "max-file", "max-size"];
+    let unknown = |known: &[&str]| {
+        let names = log.config.iter().flatten().map(|(option, _)| option.as_str());
+        names.filter(|option| !EVERY_DRIVER.contains(option)).find(|option| !known.contains(option))
+    };
+    // compat: each driver has words of its own.
+    let error = match log.kind.as_str() {
+        "json-file" => unknown(JSON_FILE).map(|o| format!("unknown log opt '{o}' for json-file log driver")),
+        "local" => unknown(LOCAL).map(|o| format!("unknown log opt '{o}' for log driver local")),
+        "none" => None,
+        other => Some(format!("error looking up logging plugin {other}: plugin {other:?} not found")),
+    };
+    error.map_or(Ok(()), |error| Err(Error::invalid(error)))
+}
+
+/// Where a log is kept, and how much of it, as driver and options of the container say.
+///
+/// # Errors
+/// A value of an option is wrong, in Docker's words.
+pub(crate) fn log_bounds(log: &LogConfig) -> wharf_monitor::Result<wharf_monitor::LogConfig> {
+    let options = log.config.clone().unwrap_or_default();
     match log.kind.as_str() {
-        "json-file" => {
-            let known = |option: &&String| {
-                JSON_FILE_OPTIONS.contains(&option.as_str())
-                    || matches!(option.as_str(), "mode" | "max-buffer-size")
-            };
-            match log.config.iter().flatten().map(|(option, _)| option).find(|option| !known(option)) {
-                Some(option) => {
-                    Err(Error::invalid(format!("unknown log opt '{option}' for json-file log driver")))
-                }
-                None => Ok(()),
-            }
-        }
-        "none" => Ok(()),
-        other => Err(Error::invalid(format!(
-            "error looking up logging plugin {other}: plugin {other:?} not found"
-        ))),
+        "local" => wharf_monitor::LogConfig::from_local_options(&options),
+        _ => wharf_monitor::LogConfig::from_options(&options),
     }
 }
 

@@ -104,8 +104,9 @@ fn apply_key(flags: &mut Flags, key: &str, value: Value) -> Result<bool> {
         // What cannot be otherwise here may be stated.
         "storage-driver" => only(key, &text(key, value)?, "overlay2")?,
         "default-runtime" => only(key, &text(key, value)?, "runc")?,
-        // Containers always outlive the daemon, and no feature is experimental: either value is as good.
-        "live-restore" | "experimental" => {
+        "live-restore" => flags.live_restore = switch(key, value)?,
+        // No feature is experimental: either value is as good.
+        "experimental" => {
             switch(key, value)?;
         }
         "exec-opts" => {

@@ -8,8 +8,9 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, IsTerminal, Write},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::Arc,
     time::Duration,
 };
@@ -78,11 +79,32 @@ fn run(settings: Settings, args: &[OsString]) -> Result<()> {
         .thread_keep_alive(KEEP_THREAD)
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(settings, launcher, args.to_vec(), set_level));
-    // Containers go on without the engine; what is being answered has had its time.
+    let ended = runtime.block_on(serve(settings, launcher, args.to_vec(), set_level));
+    // What is being answered has had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(pid_file);
-    served
+    match ended? {
+        End::Stop => Ok(()),
+        End::Replace => Err(replace(args)),
+    }
+}
+
+/// Why the daemon ends.
+#[derive(Clone, Copy)]
+enum End {
+    /// It was told to (`SIGTERM`, `SIGINT`).
+    Stop,
+    /// The binary on disk is to take its place (`SIGUSR2`): an upgrade, of which containers notice nothing.
+    Replace,
+}
+
+/// Becomes the binary that now lies where this one was started from. Only returns if that fails.
+fn replace(args: &[OsString]) -> anyhow::Error {
+    let path = std::env::current_exe().unwrap_or_default();
+    // What replaced a running binary has its name; the kernel marks the old one.
+    let path = path.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
+    let error = Command::new(&path).arg0("wharf").arg("daemon").args(args).exec();
+    anyhow::Error::new(error).context(format!("starting {path}"))
 }
 
 async fn serve(
@@ -90,7 +112,7 @@ async fn serve(
     launcher: Launcher,
     args: Vec<OsString>,
     set_level: SetLevel,
-) -> Result<()> {
+) -> Result<End> {
     let mut listeners = Vec::new();
     for host in &settings.hosts {
         let host: Host = host.parse()?;
@@ -101,15 +123,22 @@ async fn serve(
     let hangups = signal(SignalKind::hangup())?;
     tokio::spawn(reload_on(hangups, engine.clone(), args, set_level));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    let mut upgrade = signal(SignalKind::user_defined2())?;
+    let mut end = End::Stop;
+    let shutdown = async {
+        end = tokio::select! {
+            _ = terminate.recv() => End::Stop,
+            _ = interrupt.recv() => End::Stop,
+            _ = upgrade.recv() => End::Replace,
+        };
     };
     tokio::spawn(idle::release_at_rest());
     tracing::info!(hosts = ?settings.hosts, "the engine is ready");
-    Ok(wharf_server::serve(engine, listeners, shutdown).await?)
+    wharf_server::serve(engine.clone(), listeners, shutdown).await?;
+    if let End::Stop = end {
+        tokio::task::spawn_blocking(move || engine.stop_containers()).await?;
+    }
+    Ok(end)
 }
 
 /// Reads the configuration again at each SIGHUP. One with a mistake changes nothing.

@@ -86,6 +86,9 @@ pub(super) struct Flags {
     /// Option of that log driver, key=value; may repeat
     #[arg(long = "log-opt", id = "log_opts")]
     pub(super) log_options: Vec<String>,
+    /// Leave containers running when the daemon is told to end
+    #[arg(long)]
+    pub(super) live_restore: bool,
     /// Log more
     #[arg(short = 'D', long)]
     pub(super) debug: bool,
@@ -181,6 +184,7 @@ impl Flags {
                 labels: self.labels,
                 log_driver: self.log_driver,
                 log_options: pairs(&self.log_options),
+                live_restore: self.live_restore,
                 debug: self.debug,
             },
         }
