@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod build;
 mod daemon;
 mod golden;
 mod image;

@@ -133,6 +133,8 @@ pub struct Request {
     pub cgroup_parent: String,
     /// Seconds since the epoch that all times in the image are set to.
     pub epoch: Option<i64>,
+    /// Times of files in layers that are later become this one, in seconds since the epoch.
+    pub newest: Option<i64>,
     /// Names of the image.
     pub names: Vec<String>,
     /// What comes out.

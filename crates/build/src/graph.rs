@@ -31,7 +31,7 @@ pub struct Graph {
 pub struct Node {
     /// What is done.
     pub op: Op,
-    /// As progress shows it: `[build 2/3] RUN make`.
+    /// As progress shows it: `[build 2/3] RUN make`; empty for what it does not show.
     pub name: String,
     /// Lines of the Dockerfile it comes from, counted from 1; none for what no instruction names.
     pub lines: Option<RangeInclusive<usize>>,
@@ -41,6 +41,8 @@ pub struct Node {
     pub no_cache: bool,
     /// Platform of the stage.
     pub platform: Platform,
+    /// Later times of what it makes become this one, in seconds since the epoch.
+    pub newest: Option<i64>,
 }
 
 /// What a step does. Its result is a file system.
@@ -62,6 +64,8 @@ pub enum Op {
     Copy(Box<CopyStep>),
     /// A folder is made in a file system, if it is not there: `WORKDIR`.
     Mkdir(MkdirStep),
+    /// What one node made is put over another: the second half of `COPY --link`. It makes nothing new.
+    Merge(MergeStep),
 }
 
 /// An image that was resolved while planning.
@@ -246,8 +250,6 @@ pub struct CopyStep {
     pub chown: Option<String>,
     /// `--chmod`: octal, or symbolic as chmod(1) has it.
     pub chmod: Option<String>,
-    /// `--link`: the result does not depend on `root`.
-    pub link: bool,
     /// `--parents`: paths of sources are kept below the destination, from a `/./` on.
     pub parents: bool,
     /// `--exclude` patterns, as in `.dockerignore`.
@@ -285,6 +287,15 @@ pub struct MkdirStep {
     pub path: String,
     /// Whose they are, as `USER` has it; root's if empty.
     pub user: String,
+}
+
+/// Two file systems, one over the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeStep {
+    /// The file system below.
+    pub lower: NodeId,
+    /// A step on nothing, whose layer comes on top.
+    pub upper: NodeId,
 }
 
 /// An image that a build ends in.

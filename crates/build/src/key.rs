@@ -24,6 +24,7 @@ impl Op {
                 std::iter::once(step.root).chain(step.sources.iter().filter_map(copied)).collect()
             }
             Self::Mkdir(step) => vec![step.root],
+            Self::Merge(step) => vec![step.lower, step.upper],
         }
     }
 
@@ -49,6 +50,7 @@ impl Op {
             Self::Run(step) => run(step, words),
             Self::Copy(step) => copy(step, words),
             Self::Mkdir(step) => words.list("mkdir", [&step.path, &step.user]),
+            Self::Merge(_) => words.list("merge", [""; 0]),
         }
     }
 }
@@ -102,7 +104,7 @@ fn copy(step: &CopyStep, words: &mut Words) {
     }
     words.list("owner", step.chown.as_slice());
     words.list("mode", step.chmod.as_slice());
-    words.list("flags", [step.link.to_string(), step.parents.to_string()]);
+    words.list("flags", [step.parents.to_string()]);
     words.list("exclude", &step.exclude);
 }
 

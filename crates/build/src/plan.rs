@@ -62,6 +62,8 @@ pub struct PlanOptions {
     pub ignore: Option<String>,
     /// Seconds since the epoch that all times in the image are set to (`SOURCE_DATE_EPOCH`).
     pub epoch: Option<i64>,
+    /// Times of files in layers that are later become this one (`rewrite-timestamp`), in seconds since the epoch.
+    pub newest: Option<i64>,
 }
 
 /// What a name of `--build-context` stands for.

@@ -14,7 +14,7 @@ use std::thread;
 use wharf_oci::Digest;
 
 pub use self::claims::{Claim, Claims};
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, Node, NodeId, Op};
 
 /// Steps that run at the same time, at most.
 const LIMIT: usize = 8;
@@ -55,6 +55,12 @@ pub trait Worker: Sync {
         inputs: &[(NodeId, Self::Value)],
         key: &Digest,
     ) -> Result<Self::Value, Self::Error>;
+
+    /// Puts what one step made over the file system of another. Nobody hears of it: it takes no time worth telling.
+    ///
+    /// # Errors
+    /// It cannot be put there.
+    fn merge(&self, lower: &Self::Value, upper: &Self::Value) -> Result<Self::Value, Self::Error>;
 
     /// Hears how far a step is.
     fn progress(&self, id: NodeId, stage: Stage<'_, Self::Error>);
@@ -180,6 +186,9 @@ impl<W: Worker> Walk<'_, W> {
 
     fn step(&self, id: NodeId, values: &[(NodeId, W::Value)]) -> Result<W::Value, W::Error> {
         let node = &self.graph.nodes[id.0];
+        if let (Op::Merge(_), [(_, lower), (_, upper)]) = (&node.op, values) {
+            return self.worker.merge(lower, upper);
+        }
         self.worker.progress(id, Stage::Started);
         let outcome = if key::is_source(&node.op) {
             self.worker.source(id, node).map(|value| (value, false))

@@ -7,7 +7,8 @@
 //! - `ingest`: a compressed stream becomes such a folder; `inflate`, `unpack`, `parents` and `replaced` are its steps
 //! - `ahead`: the same for a stream whose place among other layers is told later
 //! - [`Lease`]: keeps layers from being removed between their arrival and the image that names them
-//! - `seal`: the changes of a build step become such a folder where they are
+//! - `seal`: the changes of a build step become such a folder where they are, after `settle`
+//! - `stack`: the same folder over another base
 //! - `recipe`: writing and reading of recipes; [`LayerTar`] is the tar again
 
 mod ahead;
@@ -21,6 +22,8 @@ mod recipe;
 mod record;
 mod replaced;
 mod seal;
+mod settle;
+mod stack;
 mod unpack;
 
 pub(crate) use ahead::{Ahead, is_layer, is_of_layer, is_tar};

@@ -168,10 +168,13 @@ pub(crate) fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
+/// The attribute by which overlayfs marks a folder that hides those below.
+pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
+
 /// Whether a folder hides those below it.
 pub(crate) fn is_opaque(folder: impl AsFd) -> bool {
     let mut value = [0u8; 2];
-    rustix::fs::fgetxattr(folder, "trusted.overlay.opaque", &mut value).is_ok_and(|len| &value[..len] == b"y")
+    rustix::fs::fgetxattr(folder, OPAQUE, &mut value).is_ok_and(|len| &value[..len] == b"y")
 }
 
 /// A path to a name in an open folder for calls that have no form with a descriptor. An empty name is the folder.

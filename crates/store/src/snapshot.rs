@@ -20,6 +20,7 @@ use wharf_db::{Index, Table, Tx, View};
 use wharf_oci::Digest;
 
 pub(crate) use archive::{Archive, Entries};
+pub(crate) use copy_up::attributes;
 pub use diff::{Change, ChangeKind};
 pub use mounted::Bind;
 pub use pack::pack;

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 /// Name and value.
 pub(crate) type Xattr = (Vec<u8>, Vec<u8>);
 
-/// All attributes of a file, but those by which overlayfs steers itself. A file system without any has none.
+/// All attributes of a file ordered by name, but those by which overlayfs steers itself. A file system without any has none.
 pub(crate) fn list(path: &[u8]) -> Result<Vec<Xattr>, Errno> {
     let names = match read(|buffer| rustix::fs::llistxattr(path, buffer)) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
@@ -24,6 +24,8 @@ pub(crate) fn list(path: &[u8]) -> Result<Vec<Xattr>, Errno> {
             Err(errno) => return Err(errno),
         }
     }
+    // The order the file system has them in is its own.
+    found.sort_unstable();
     Ok(found)
 }
 

@@ -46,7 +46,7 @@ fn a_sealed_layer_is_what_its_digest_says() {
     let below = base(&f, &lease);
     let snapshot = scratch(&f, "step", std::slice::from_ref(&below.chain_id));
     change(&snapshot);
-    let sealed = f.store.seal(&snapshot, &lease).unwrap();
+    let sealed = f.store.seal(&snapshot, &lease, None).unwrap();
     drop_scratch(&f, "step");
     assert_eq!(sealed.parent.as_ref(), Some(&below.chain_id));
     assert_eq!(sealed.size, 11 + 1 + (5 << 20), "a file with two names counts once");
@@ -70,7 +70,7 @@ fn nothing_changed_is_an_empty_layer() {
     let f = fixture();
     let lease = f.store.lease();
     let snapshot = scratch(&f, "step", &[]);
-    let sealed = f.store.seal(&snapshot, &lease).unwrap();
+    let sealed = f.store.seal(&snapshot, &lease, None).unwrap();
     assert_eq!((sealed.size, sealed.diff_id), (0, Digest::sha256(&[0; 1024])));
 }
 
@@ -81,7 +81,7 @@ fn records_keep_their_layers() {
     let below = base(&f, &lease);
     let snapshot = scratch(&f, "step", std::slice::from_ref(&below.chain_id));
     change(&snapshot);
-    let sealed = f.store.seal(&snapshot, &lease).unwrap();
+    let sealed = f.store.seal(&snapshot, &lease, None).unwrap();
     drop_scratch(&f, "step");
     let now = jiff::Timestamp::now();
     let record = CacheRecord {

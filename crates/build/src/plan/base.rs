@@ -3,6 +3,7 @@
 use wharf_oci::Platform;
 use wharf_oci::image::RunConfig;
 
+use super::copy::SCRATCH;
 use super::env::Env;
 use super::planner::Planner;
 use super::stage::State;
@@ -24,7 +25,7 @@ impl Planner<'_> {
         if stage.base_name == "scratch" {
             // compat: an empty stage is for the target's platform whatever `--platform` says.
             let platform = self.platform.clone();
-            let root = self.push(at, Op::Scratch, "scratch".to_owned(), None, &platform)?;
+            let root = self.push(at, Op::Scratch, SCRATCH.to_owned(), None, &platform)?;
             return Ok(State::empty(root, platform));
         }
         let name = super::images::canonical(&stage.base_name)?;

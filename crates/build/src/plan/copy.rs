@@ -7,8 +7,11 @@ use super::stage::{State, Step};
 use super::{PlanError, path, remote, text};
 use crate::dockerfile::{AddFlags, CopyFlags, Files, Instruction};
 use crate::expand::Lexer;
-use crate::graph::{CopySource, CopyStep, NodeId, Op};
+use crate::graph::{CopySource, CopyStep, MergeStep, NodeId, Op};
 use crate::mode::Mode;
+
+/// Name of the node that is nothing.
+pub(super) const SCRATCH: &str = "scratch";
 
 /// What the words of `COPY` or `ADD` are, expanded.
 struct Words {
@@ -18,6 +21,8 @@ struct Words {
     chown: Option<String>,
     chmod: Option<String>,
     exclude: Vec<String>,
+    parents: bool,
+    link: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -29,7 +34,8 @@ impl<'a> Planner<'a> {
         flags: &CopyFlags,
         state: &mut State,
     ) -> Result<(), PlanError> {
-        let words = self.words(files, state, &step.instruction)?;
+        let mut words = self.words(files, state, &step.instruction)?;
+        words.parents = flags.parents;
         let from = match step.sources.first().copied().flatten() {
             Some(stage) => Some(self.root_of(stage, flags.from.as_deref().unwrap_or_default())?),
             None => None,
@@ -43,7 +49,7 @@ impl<'a> Planner<'a> {
             }
             sources.push(CopySource::Node { from, path, unpack: false });
         }
-        self.copy(at, step, files, words, sources, flags.parents, state)
+        self.copy(at, step, words, sources, state)
     }
 
     pub(super) fn add_step(
@@ -81,7 +87,7 @@ impl<'a> Planner<'a> {
             let from = self.push(at, op, name, Some(step.instruction.lines.clone()), &platform)?;
             sources.push(CopySource::Node { from, path, unpack: flags.unpack.unwrap_or(false) });
         }
-        self.copy(at, step, files, words, sources, false, state)
+        self.copy(at, step, words, sources, state)
     }
 
     fn words(&mut self, files: &Files, state: &State, instruction: &Instruction) -> Result<Words, PlanError> {
@@ -112,18 +118,17 @@ impl<'a> Planner<'a> {
             chown: chown.filter(|text| !text.is_empty()),
             chmod: chmod.filter(|text| !text.is_empty()),
             exclude: exclude?,
+            parents: false,
+            link: files.link,
         })
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn copy(
         &mut self,
         at: usize,
         step: &Step<'a>,
-        files: &Files,
         words: Words,
         mut sources: Vec<CopySource>,
-        parents: bool,
         state: &mut State,
     ) -> Result<(), PlanError> {
         let instruction = step.instruction.as_ref();
@@ -136,18 +141,31 @@ impl<'a> Planner<'a> {
         let name = self.next_name(at, step, state);
         self.stages[at].count += 1;
         let platform = state.platform.clone();
+        let lines = Some(instruction.lines.clone());
+        let linked = words.link && words.chown.as_deref().is_none_or(is_numeric);
+        let root = if linked {
+            self.push(at, Op::Scratch, SCRATCH.to_owned(), None, &platform)?
+        } else {
+            state.root
+        };
         let op = Op::Copy(Box::new(CopyStep {
-            root: state.root,
+            root,
             sources,
             destination,
             chown: words.chown,
             chmod: words.chmod,
-            link: files.link,
-            parents,
+            parents: words.parents,
             exclude: words.exclude,
         }));
-        state.root = self.push(at, op, name, Some(instruction.lines.clone()), &platform)?;
-        state.layer(history, state.root);
+        let made = self.push(at, op, name, lines.clone(), &platform)?;
+        state.root = match linked {
+            true => {
+                let merge = Op::Merge(MergeStep { lower: state.root, upper: made });
+                self.push(at, merge, String::new(), lines, &platform)?
+            }
+            false => made,
+        };
+        state.layer(history, made);
         Ok(())
     }
 
@@ -189,6 +207,11 @@ impl<'a> Planner<'a> {
             ))
         })
     }
+}
+
+/// Whether an owner is one without looking it up in a file system, which a linked copy does not have.
+fn is_numeric(owner: &str) -> bool {
+    owner.split(':').all(|part| part.parse::<u32>().is_ok())
 }
 
 fn without_pivot(path: &str) -> String {

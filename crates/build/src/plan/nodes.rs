@@ -56,6 +56,7 @@ impl Nodes {
             stage: String::new(),
             no_cache: false,
             platform: platform.clone(),
+            newest: None,
         });
         self.contexts.insert(name.to_owned(), (id, BTreeSet::from([path.to_owned()])));
         id

@@ -298,7 +298,15 @@ impl<'a> Planner<'a> {
         let stage = &self.stages[at];
         let no_cache = stage.no_cache && matches!(op, Op::Run(_) | Op::Copy(_) | Op::Mkdir(_));
         let name_or_number = if stage.name.is_empty() { at.to_string() } else { stage.name.clone() };
-        self.nodes.push(Node { op, name, lines, stage: name_or_number, no_cache, platform: platform.clone() })
+        self.nodes.push(Node {
+            op,
+            name,
+            lines,
+            stage: name_or_number,
+            no_cache,
+            platform: platform.clone(),
+            newest: self.options.newest,
+        })
     }
 
     fn plan_stage(&mut self, at: usize) -> Result<(), PlanError> {

@@ -19,6 +19,9 @@ pub(super) fn key(node: &Node, fingerprints: &[String]) -> Digest {
         hasher.update(word.as_bytes());
         hasher.update(b"\n");
     }
+    if let Some(newest) = node.newest {
+        hasher.update(format!("until {newest}\n").as_bytes());
+    }
     for print in fingerprints {
         hasher.update(print.as_bytes());
         hasher.update(b"\n");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wharf_oci::Platform;
 
 use super::*;
-use crate::graph::{MkdirStep, Op};
+use crate::graph::{MergeStep, MkdirStep, Op};
 
 /// Counts what is done; the value of a step is its path.
 #[derive(Default)]
@@ -54,6 +54,10 @@ impl Worker for Counting {
         Ok(value)
     }
 
+    fn merge(&self, lower: &String, upper: &String) -> Result<String, String> {
+        Ok(format!("{lower}+{upper}"))
+    }
+
     fn progress(&self, _: NodeId, _: Stage<'_, String>) {}
 
     fn abort(&self) {
@@ -69,6 +73,7 @@ fn node(op: Op) -> Node {
         stage: String::new(),
         no_cache: false,
         platform: Platform::host(),
+        newest: None,
     }
 }
 
@@ -96,6 +101,19 @@ fn a_step_is_done_once() {
 }
 
 #[test]
+fn what_is_merged_does_not_depend_on_what_is_below() {
+    let worker = Counting::default();
+    let merge = |lower, upper| node(Op::Merge(MergeStep { lower: NodeId(lower), upper: NodeId(upper) }));
+    let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(0, "b"), merge(1, 2), mkdir(3, "c")]);
+    let values = solve(&graph, &worker, &Claims::default()).unwrap();
+    assert_eq!(values[3..], ["/a+/b", "/a+/b/c"]);
+    let mut other = graph.clone();
+    other.nodes[1] = mkdir(0, "other");
+    assert_eq!(solve(&other, &worker, &Claims::default()).unwrap()[3], "/other+/b");
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 5, "b is done once");
+}
+
+#[test]
 fn independent_steps_run_side_by_side() {
     let worker = Counting { together: Some(Barrier::new(3)), ..Counting::default() };
     let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(0, "b"), mkdir(0, "c")]);
@@ -119,4 +137,6 @@ fn keys_tell_steps_apart() {
     assert_eq!(of(mkdir(0, "a"), "x"), of(mkdir(7, "a"), "x"));
     assert_ne!(of(mkdir(0, "a"), "x"), of(mkdir(0, "b"), "x"));
     assert_ne!(of(mkdir(0, "a"), "x"), of(mkdir(0, "a"), "y"));
+    let until = Node { newest: Some(1), ..mkdir(0, "a") };
+    assert_ne!(of(mkdir(0, "a"), "x"), of(until, "x"), "a layer with other times is another");
 }

@@ -69,7 +69,7 @@ impl Engine {
     fn image_of_failed(&self, failed: &FailedStep) -> Result<Digest> {
         let lease = self.store.lease();
         let snapshot = self.db.read(|view| self.store.snapshots().get(view, &failed.id))?;
-        let layer = self.store.seal(&snapshot, &lease)?;
+        let layer = self.store.seal(&snapshot, &lease, None)?;
         let chains = snapshot.chains.iter().chain([&layer.chain_id]);
         let diff_ids = self.db.read(|view| {
             chains.map(|chain| Ok(self.store.layer(view, chain)?.diff_id)).collect::<Result<Vec<_>>>()

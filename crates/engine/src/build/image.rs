@@ -47,13 +47,15 @@ impl Engine {
             let base = output.base.as_ref().map(|base| self.store.images().config(view, &base.id));
             Ok::<_, Error>((diff_ids, base.transpose()?))
         })?;
+        let epoch = epoch.and_then(|epoch| Timestamp::from_second(epoch).ok());
         let mut history = base.as_ref().map(|base| base.history.clone()).unwrap_or_default();
         for (entry, node) in &output.history {
-            let created = epoch.and_then(|epoch| Timestamp::from_second(epoch).ok()).or(node.and_then(made));
+            let created = epoch.or(node.and_then(made));
             history.push(History { created: created.map(time::rfc3339_nano), ..entry.clone() });
         }
         fill_times(&mut history);
-        let created = history.last().and_then(|entry| entry.created.clone());
+        let created =
+            epoch.map(time::rfc3339_nano).or_else(|| history.last().and_then(|entry| entry.created.clone()));
         let platform = &output.platform;
         Ok(ImageConfig {
             architecture: platform.architecture.clone(),

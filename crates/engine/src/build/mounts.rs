@@ -180,7 +180,6 @@ impl<'a> Build<'a> {
             destination: "/mounted".to_owned(),
             chown: None,
             chmod: None,
-            link: false,
             parents: false,
             exclude: Vec::new(),
         };

@@ -196,6 +196,7 @@ fn build_request(request: &Request) -> Result<BuildRequest> {
             network: request.network.clone(),
             ignore: request.ignore.clone(),
             epoch: request.epoch,
+            newest: request.newest,
         },
         names: request.names.iter().map(name).collect::<Result<_>>()?,
         run: RunOptions {

@@ -112,7 +112,9 @@ impl Worker for Build<'_> {
             Op::Context(context) => Ok(Value::Files(self.context(&context.name)?)),
             Op::Http(http) => Ok(Value::Files(Arc::new(self.download(http)?))),
             Op::Git(git) => Ok(Value::Files(Arc::new(self.clone_repository(git)?))),
-            Op::Run(_) | Op::Copy(_) | Op::Mkdir(_) => Err(Error::system("a step is no source").into()),
+            Op::Run(_) | Op::Copy(_) | Op::Mkdir(_) | Op::Merge(_) => {
+                Err(Error::system("a step is no source").into())
+            }
         }
     }
 
@@ -170,6 +172,16 @@ impl Worker for Build<'_> {
         }
         self.check_cancelled()?;
         Ok(self.seal(node, root, &scratch, key)?)
+    }
+
+    fn merge(&self, lower: &Value, upper: &Value) -> Result<Value, StepError> {
+        let (lower, upper) = (lower.layers()?, upper.layers()?);
+        let mut chains = lower.chains.clone();
+        for top in &upper.chains {
+            let layer = self.engine.store.stack(top, chains.last(), &self.lease)?;
+            chains.push(layer.chain_id);
+        }
+        Ok(Value::Layers(Arc::new(Layers { chains, created: upper.created, key: upper.key.clone() })))
     }
 
     fn progress(&self, id: NodeId, stage: Stage<'_, StepError>) {
@@ -295,7 +307,7 @@ impl<'a> Build<'a> {
     /// Makes what a step changed a layer and remembers it.
     fn seal(&self, node: &Node, root: &Layers, scratch: &Scratch<'_>, key: &Digest) -> Result<Value> {
         let engine = self.engine;
-        let layer = engine.store.seal(&scratch.snapshot, &self.lease)?;
+        let layer = engine.store.seal(&scratch.snapshot, &self.lease, node.newest)?;
         let mut chains = root.chains.clone();
         chains.push(layer.chain_id);
         let now = Timestamp::now();

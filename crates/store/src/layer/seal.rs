@@ -9,6 +9,7 @@ use wharf_oci::{Algorithm, Hasher};
 
 use super::ingest::{TempLayer, chain};
 use super::recipe::RecipeWriter;
+use super::settle::Settle;
 use super::{LayerInfo, Lease};
 use crate::snapshot::Archive;
 use crate::tar::write::Writer;
@@ -21,13 +22,14 @@ const PIECE: usize = 128 << 10;
 impl Store {
     /// Makes the changes in a snapshot a layer over those below it. The snapshot must not be mounted and is of no use
     /// afterwards but for being removed. The lease keeps the layer until something names it. Where nothing changed, the
-    /// layer is empty.
+    /// layer is empty. Times later than `newest`, in seconds since the epoch, become that one.
     ///
     /// # Errors
     /// The folder cannot be read, or holds more than [`Limits`](crate::Limits) allow.
-    pub fn seal(&self, snapshot: &Snapshot, lease: &Lease) -> Result<LayerInfo> {
+    pub fn seal(&self, snapshot: &Snapshot, lease: &Lease, newest: Option<i64>) -> Result<LayerInfo> {
         let temp = TempLayer::create(self)?;
         let upper = snapshot.upper();
+        Settle { newest, alone: snapshot.chains.is_empty() }.apply(upper)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder =
             rustix::fs::open(upper, flags, Mode::empty()).map_err(|errno| Error::io("read", upper, errno))?;

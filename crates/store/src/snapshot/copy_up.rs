@@ -124,7 +124,13 @@ fn copy_data(mut from: std::fs::File, mut to: std::fs::File) -> std::io::Result<
     to.set_len(length)
 }
 
-fn attributes(folder: &OwnedFd, name: &[u8], stat: &Stat, xattrs: &[xattr::Xattr]) -> Result<(), Errno> {
+/// Gives a file owner, attributes, mode and times.
+pub(crate) fn attributes(
+    folder: &OwnedFd,
+    name: &[u8],
+    stat: &Stat,
+    xattrs: &[xattr::Xattr],
+) -> Result<(), Errno> {
     let owner = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
     chownat(folder, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
     let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();

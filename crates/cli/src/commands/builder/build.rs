@@ -63,6 +63,10 @@ static FLAGS: &[Flag] = &[
     Flag::bool("push", "Shorthand for \"--output=type=registry,unpack=false\""),
     Flag::bool("quiet", "Suppress the build output and print image ID on success").short('q'),
     Flag::string("sbom", "Shorthand for \"--attest=type=sbom\"").unsupported(),
+    Flag::bool(
+        "reproducible",
+        "Make the image a function of what it is built from: no time in it is later than SOURCE_DATE_EPOCH",
+    ),
     Flag::list("secret", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")")
         .label("stringArray"),
     Flag::bytes("shm-size", "Shared memory size for build containers"),
@@ -111,6 +115,7 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
     let context = Context::open(m.arg(0), m.str("file"))?;
     let folders = context::named(&m.list("build-context"))?;
     let mut request = request::request(cli, m, &context, &folders)?;
+    request.newest = request.newest.or(request.epoch.filter(|_| output.rewrite_timestamp));
     request.export = if check { Export::Check } else { output.export() };
     let secrets = request::secrets(&m.list("secret"))?;
     let client = cli.client()?;

@@ -16,6 +16,8 @@ pub(crate) struct Output {
     target: Target,
     /// The image is pushed afterwards.
     pub(super) push: bool,
+    /// Times of files in layers that are later than `SOURCE_DATE_EPOCH` become it.
+    pub(super) rewrite_timestamp: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ impl Output {
             match field.split_once('=').unwrap_or((&field, "")) {
                 ("type", value) => kind = value.to_owned(),
                 ("dest", value) => place = Some(value.to_owned()).filter(|place| place != "-"),
+                ("rewrite-timestamp", value) => output.rewrite_timestamp = value == "true",
                 ("push", value) => output.push |= value == "true",
                 ("name" | "unpack" | "compression" | "oci-mediatypes", _) => {}
                 (other, _) => {

@@ -13,6 +13,9 @@ use crate::{
     registry_auth, value,
 };
 
+/// The variable and build argument that says what time it is.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// A secret: where the client has it.
 #[derive(Debug, Clone)]
 pub(super) enum Secret {
@@ -33,11 +36,8 @@ pub(super) fn request(
     let mut folders: BTreeMap<_, _> =
         named.iter().map(|(name, folder)| (name.clone(), folder.identity())).collect();
     folders.extend(context.identity().map(|identity| (String::new(), identity)));
-    let epoch_text = env::var("SOURCE_DATE_EPOCH").ok().filter(|text| !text.is_empty());
-    let build_args = pairs(&m.list("build-arg"));
-    let epoch = build_args.get("SOURCE_DATE_EPOCH").cloned().or(epoch_text);
-    let epoch = epoch
-        .map(|text| text.parse().map_err(|_| Error::message(format!("invalid SOURCE_DATE_EPOCH: {text}"))));
+    let build_args = build_args(&m.list("build-arg"));
+    let epoch = epoch(&build_args)?.or(m.bool("reproducible").then_some(0));
     Ok(Request {
         auth: auth(cli, &context.dockerfile)?,
         dockerfile: context.dockerfile.clone(),
@@ -68,7 +68,8 @@ pub(super) fn request(
         shm_size: m.bytes("shm-size"),
         ulimits: ulimits(&m.list("ulimit")).map_err(Error::message)?,
         cgroup_parent: m.str("cgroup-parent").to_owned(),
-        epoch: epoch.transpose()?,
+        epoch,
+        newest: epoch.filter(|_| m.bool("reproducible")),
         names: names(&m.list("tag"))?,
         ..Request::default()
     })
@@ -90,6 +91,26 @@ fn entitlements(given: &[String]) -> Result<Vec<String>> {
         }
     }
     Ok(given.to_vec())
+}
+
+/// The arguments of `--build-arg`, and the client's `SOURCE_DATE_EPOCH` if none of them is it.
+fn build_args(given: &[String]) -> BTreeMap<String, String> {
+    let mut args = pairs(given);
+    let inherited = env::var(EPOCH).ok().filter(|text| !text.is_empty());
+    if let (Some(text), false) = (inherited, args.contains_key(EPOCH)) {
+        args.insert(EPOCH.to_owned(), text);
+    }
+    args
+}
+
+/// Seconds since the epoch that all times in the image are set to.
+///
+/// # Errors
+/// It is no number.
+fn epoch(build_args: &BTreeMap<String, String>) -> Result<Option<i64>> {
+    let Some(text) = build_args.get(EPOCH).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let number = text.parse().map_err(|_| Error::message(format!("invalid SOURCE_DATE_EPOCH: {text}")));
+    number.map(Some)
 }
 
 fn names(given: &[String]) -> Result<Vec<String>> {
