@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use wharf_api::container::RestartPolicy;
+use wharf_api::{ErrorKind, container::RestartPolicy};
 
 use super::{
     Container, Entry, State,
@@ -86,7 +86,11 @@ impl Engine {
             FollowUp::Nothing => {}
             FollowUp::Remove => {
                 let options = RemoveOptions { volumes: true, force: false };
-                if let Err(error) = self.remove_container(&container.id, options) {
+                let removed = self.remove_container(&container.id, options);
+                // Somebody else may have removed it at the same time.
+                if let Err(error) = removed
+                    && error.kind() != ErrorKind::NotFound
+                {
                     tracing::error!(container = %container.id, %error, "automatic removal failed");
                 }
             }
