@@ -4,9 +4,10 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,39 +17,141 @@ use wharf_tests::{Output, TestDaemon, until};
 /// `me:secret`, as basic authentication has it.
 const SECRET: &str = "Basic bWU6c2VjcmV0";
 
-/// A registry that is empty and lets nobody but `me` in; returns its address.
-fn guarded_registry() -> String {
+/// A request as far as these servers look at it.
+struct Request {
+    method: String,
+    path: String,
+    authorization: String,
+    body: String,
+}
+
+/// A server that answers with status line (and more headers) and body; returns its address.
+fn serve(answer: impl Fn(&str, &Request) -> (String, String) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
+    let (own, answer) = (address.clone(), Arc::new(answer));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(&stream).ok());
+            let (own, answer) = (own.clone(), answer.clone());
+            std::thread::spawn(move || {
+                // What is no HTTP, such as the greeting of TLS, is told so in HTTP.
+                let bad = |_| ("400 Bad Request".to_owned(), String::new());
+                let (status, body) = read(&stream).map_or_else(bad, |request| answer(&own, &request));
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+                (&stream).write_all(format!("{head}{body}").as_bytes())
+            });
         }
     });
     address
 }
 
-fn answer(stream: &TcpStream) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream).lines();
-    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    let mut known = false;
-    for line in lines {
-        let line = line?;
-        known |= line.to_lowercase().starts_with("authorization: ") && line.ends_with(SECRET);
-        if line.is_empty() {
-            break;
+fn read(stream: &TcpStream) -> std::io::Result<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    let (mut authorization, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => authorization = value.into(),
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().unwrap()
+            }
+            Some(_) => {}
+            None => break,
         }
     }
-    let (status, body) = match (known, first.contains("/manifests/")) {
-        (false, _) => ("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"here\"", "{}"),
-        (true, false) => ("200 OK", "{}"),
-        (true, true) => {
-            ("404 Not Found", r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#)
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let mut words = first.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    Ok(Request { method, path, authorization, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// What a registry without images says to those it lets in.
+fn empty_registry(request: &Request) -> (String, String) {
+    let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+    match request.path.contains("/manifests/") {
+        false => ("200 OK".to_owned(), "{}".to_owned()),
+        true => ("404 Not Found".to_owned(), unknown.to_owned()),
+    }
+}
+
+/// A registry that is empty and lets nobody but `me` in; returns its address.
+fn guarded_registry() -> String {
+    serve(|_, request| match request.authorization == SECRET {
+        false => ("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"here\"".to_owned(), "{}".to_owned()),
+        true => empty_registry(request),
+    })
+}
+
+/// The same with a token service that hands out identity tokens; what it was asked is noted.
+fn token_registry(asked: Arc<Mutex<Vec<String>>>) -> String {
+    serve(move |own, request| {
+        if request.path.starts_with("/token") {
+            asked.lock().unwrap().push(format!("{} {}{}", request.method, request.path, request.body));
+            let with_password = request.authorization == SECRET;
+            let with_token = request.method == "POST" && request.body.contains("refresh_token=for+me%21");
+            return match (with_password, with_token) {
+                (true, _) => ok(r#"{"token":"pass","refresh_token":"for me!"}"#),
+                (_, true) => ok(r#"{"access_token":"pass"}"#),
+                _ => ("401 Unauthorized".to_owned(), r#"{"details":"who are you"}"#.to_owned()),
+            };
         }
+        if request.authorization == "Bearer pass" {
+            return empty_registry(request);
+        }
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{own}/token\",service=\"here\"");
+        (format!("401 Unauthorized\r\n{challenge}"), "{}".to_owned())
+    })
+}
+
+fn ok(body: &str) -> (String, String) {
+    ("200 OK".to_owned(), body.to_owned())
+}
+
+#[test]
+fn an_identity_token_takes_the_place_of_the_password() {
+    let daemon = TestDaemon::start("idtoken");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let registry = token_registry(asked.clone());
+    let login = daemon.wharf(&["login", "-u", "me", "-p", "secret", &registry]);
+    assert_eq!((login.code, login.stdout.trim_end()), (0, "Login Succeeded"), "{}", login.stderr);
+    assert_eq!(
+        asked.lock().unwrap().drain(..).collect::<Vec<_>>(),
+        ["GET /token?account=me&service=here&offline_token=true&client_id=wharf"]
+    );
+    let config = fs::read_to_string(daemon.folder.join(".docker/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    // `me:`, as Docker writes it: the password is nowhere.
+    assert_eq!(config["auths"][&registry], serde_json::json!({"auth": "bWU6", "identitytoken": "for me!"}));
+
+    let image = format!("{registry}/some/image");
+    let missing = daemon.wharf(&["pull", &image]);
+    assert!(missing.stderr.contains("manifest unknown"), "{}", missing.stderr);
+    let form = |scope: &str| {
+        format!(
+            "POST /tokengrant_type=refresh_token&refresh_token=for+me%21&service=here&client_id=wharf&scope={scope}"
+        )
     };
-    let length = body.len();
-    let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
-    (&*stream).write_all(answer.as_bytes())
+    let drained = || asked.lock().unwrap().drain(..).collect::<Vec<_>>();
+    assert_eq!(drained(), [form("repository%3Asome%2Fimage%3Apull")]);
+    daemon.run(&["tag", "busybox", &image]);
+    // It gets in; that this registry takes no uploads is another matter.
+    assert_eq!(daemon.wharf(&["push", &image]).code, 1);
+    assert_eq!(drained(), [form("repository%3Asome%2Fimage%3Apull%2Cpush")]);
+    let inspect = daemon.wharf(&["manifest", "inspect", "--insecure", &image]);
+    assert_eq!(inspect.stderr.trim_end(), format!("no such manifest: {image}:latest"));
+    assert_eq!(drained(), [form("repository%3Asome%2Fimage%3Apull")]);
+
+    daemon.run(&["logout", &registry]);
+    assert!(daemon.wharf(&["pull", &image]).stderr.contains("who are you"));
+    let wrong = daemon.wharf(&["login", "-u", "me", "-p", "wrong", &registry]);
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.stderr.contains("who are you"), "{}", wrong.stderr);
 }
 
 /// A helper that keeps one secret in a file, and notes what it was asked.

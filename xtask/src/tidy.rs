@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ),
     ("server", &["api", "engine", "oci", "sys"]),
     ("client", &["api", "oci"]),
-    ("cli", &["api", "build", "client", "oci", "template"]),
+    ("cli", &["api", "build", "client", "oci", "registry", "template"]),
     ("wharf", &["cli", "engine", "monitor", "registry", "runtime", "server", "sys"]),
 ];
 

@@ -53,6 +53,8 @@ pub(crate) struct Command {
     /// False: everything behind the first positional argument belongs to the container's command.
     pub(crate) interspersed: bool,
     pub(crate) section: Section,
+    /// Docker reserves itself the right to change it; the help says so.
+    pub(crate) experimental: bool,
     pub(crate) action: Action,
 }
 
@@ -70,6 +72,7 @@ impl Command {
             flags: &[],
             interspersed: true,
             section: Section::Other,
+            experimental: false,
             action: Action::Unsupported,
         }
     }
@@ -122,6 +125,11 @@ impl Command {
 
     pub(crate) const fn section(mut self, section: Section) -> Self {
         self.section = section;
+        self
+    }
+
+    pub(crate) const fn experimental(mut self) -> Self {
+        self.experimental = true;
         self
     }
 

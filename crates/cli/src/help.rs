@@ -53,11 +53,20 @@ pub(crate) fn width() -> usize {
         .map_or(80, |size| if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
 }
 
+const EXPERIMENTAL: &str = "is an experimental feature.
+  Experimental features provide early access to product functionality. These
+  features may change between releases without warning, or can be removed from a
+  future release. Learn more about experimental features in our documentation:
+  https://docs.docker.com/go/experimental/";
+
 /// The help text of a command other than the root.
 pub(crate) fn command(place: &Place<'_>, program: &str, width: usize) -> String {
     let command = place.command;
     let about = if command.long.is_empty() { command.about } else { command.long };
     let mut out = format!("Usage:  {}\n\n{about}\n", place.usage());
+    if command.experimental {
+        let _ = write!(out, "\nEXPERIMENTAL:\n  {} {EXPERIMENTAL}\n", place.path());
+    }
     if !command.aliases.is_empty() {
         let names: Vec<_> = command.aliases.iter().map(|alias| format!("{program} {alias}")).collect();
         let _ = write!(out, "\nAliases:\n  {}\n", names.join(", "));

@@ -15,6 +15,8 @@ use crate::failure;
 
 /// A token without a stated life lasts this long.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// What token services know this program by.
+const CLIENT_ID: &str = "wharf";
 
 /// What a user logged in with.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -126,6 +128,8 @@ pub(crate) struct Authorizer {
     credentials: Option<Credentials>,
     /// `repository:library/x:pull` and so on.
     scopes: Vec<String>,
+    /// Whether a refresh token is asked for.
+    offline: bool,
     state: tokio::sync::Mutex<State>,
 }
 
@@ -133,6 +137,7 @@ pub(crate) struct Authorizer {
 struct State {
     challenges: Vec<Challenge>,
     token: Option<(String, Instant)>,
+    refresh: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -149,8 +154,20 @@ impl Authorizer {
         Self {
             credentials: credentials.filter(|c| !c.is_empty()),
             scopes,
+            offline: false,
             state: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same, which also asks for a refresh token to stand in for these credentials later.
+    pub(crate) fn offline(mut self) -> Self {
+        self.offline = true;
+        self
+    }
+
+    /// The refresh token that came, if one did.
+    pub(crate) async fn identity_token(&self) -> Option<String> {
+        self.state.lock().await.refresh.clone()
     }
 
     /// Remembers what the registry asks for; a token it refused is forgotten. Returns whether there is an answer to it.
@@ -192,60 +209,23 @@ impl Authorizer {
         {
             return Ok(Some(format!("Bearer {token}")));
         }
-        let (token, life, _) = self.fetch(http, &challenge).await?;
+        let (token, life) = self.fetch(http, &challenge, &mut state.refresh).await?;
         let header = format!("Bearer {token}");
         // Renewed a little early: the registry's clock decides.
         state.token = Some((token, Instant::now() + life.mul_f32(0.9)));
         Ok(Some(header))
     }
 
-    /// Asks the token service; returns the token, its life and a refresh token if one came.
+    /// Asks the token service; returns the token and its life. A refresh token that comes with it is kept.
     async fn fetch(
         &self,
         http: &reqwest::Client,
         challenge: &Challenge,
-    ) -> Result<(String, Duration, Option<String>)> {
+        refresh: &mut Option<String>,
+    ) -> Result<(String, Duration)> {
         let realm = challenge.get("realm");
-        let mut url = reqwest::Url::parse(realm).map_err(|_| Error::Address(realm.to_owned()))?;
-        let service = challenge.get("service");
-        let mut scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
-        let asked = challenge.get("scope").split(' ').filter(|scope| !scope.is_empty());
-        scopes.extend(asked.filter(|asked| !self.scopes.iter().any(|own| own == asked)));
-        let credentials = self.credentials.as_ref();
-        let request = match credentials.filter(|c| !c.identity_token.is_empty()) {
-            Some(c) => {
-                let scope = scopes.join(" ");
-                let form = [
-                    ("grant_type", "refresh_token"),
-                    ("refresh_token", &c.identity_token),
-                    ("service", service),
-                    ("client_id", "wharf"),
-                    ("scope", &scope),
-                ];
-                http.post(url.clone())
-                    .header("content-type", "application/x-www-form-urlencoded")
-                    .body(encode_form(&form))
-            }
-            None => {
-                {
-                    let mut query = url.query_pairs_mut();
-                    if let Some(c) = credentials.filter(|c| !c.username.is_empty()) {
-                        query.append_pair("account", &c.username);
-                    }
-                    for scope in &scopes {
-                        query.append_pair("scope", scope);
-                    }
-                    if !service.is_empty() {
-                        query.append_pair("service", service);
-                    }
-                }
-                let request = http.get(url.clone());
-                match credentials.and_then(Credentials::basic) {
-                    Some(basic) => request.header(AUTHORIZATION, basic),
-                    None => request,
-                }
-            }
-        };
+        let url = reqwest::Url::parse(realm).map_err(|_| Error::Address(realm.to_owned()))?;
+        let request = self.token_request(http, &url, challenge);
         let response = match request.timeout(Duration::from_secs(30)).send().await {
             Ok(response) => response,
             Err(error) => return Err(failure::transport("Get", &url, &error).await),
@@ -262,8 +242,59 @@ impl Authorizer {
                 "authorization server did not include a token in the response".to_owned(),
             ));
         };
+        if let Some(token) = answer.refresh_token.filter(|token| !token.is_empty()) {
+            *refresh = Some(token);
+        }
         let life = answer.expires_in.map_or(DEFAULT_LIFE, |s| Duration::from_secs(s).max(DEFAULT_LIFE));
-        Ok((token, life, answer.refresh_token))
+        Ok((token, life))
+    }
+
+    /// A refresh token is handed in as OAuth 2 has it (RFC 6749, section 6), name and password as basic authentication.
+    fn token_request(
+        &self,
+        http: &reqwest::Client,
+        url: &reqwest::Url,
+        challenge: &Challenge,
+    ) -> reqwest::RequestBuilder {
+        let service = challenge.get("service");
+        let mut scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        let asked = challenge.get("scope").split(' ').filter(|scope| !scope.is_empty());
+        scopes.extend(asked.filter(|asked| !self.scopes.iter().any(|own| own == asked)));
+        if let Some(token) = self.credentials.as_ref().map(|c| &c.identity_token).filter(|t| !t.is_empty()) {
+            let scope = scopes.join(" ");
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token),
+                ("service", service),
+                ("client_id", CLIENT_ID),
+                ("scope", &scope),
+            ];
+            return http
+                .post(url.clone())
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(encode_form(&form));
+        }
+        let mut url = url.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(c) = self.credentials.as_ref().filter(|c| !c.username.is_empty()) {
+                query.append_pair("account", &c.username);
+            }
+            for scope in &scopes {
+                query.append_pair("scope", scope);
+            }
+            if !service.is_empty() {
+                query.append_pair("service", service);
+            }
+            if self.offline {
+                query.append_pair("offline_token", "true").append_pair("client_id", CLIENT_ID);
+            }
+        }
+        let request = http.get(url);
+        match self.credentials.as_ref().and_then(Credentials::basic) {
+            Some(basic) => request.header(AUTHORIZATION, basic),
+            None => request,
+        }
     }
 }
 

@@ -157,7 +157,8 @@ impl Client {
         scopes.extend(sources.iter().map(|path| format!("repository:{path}:pull")));
         let mut last = Error::Address(reference.domain().to_owned());
         for endpoint in endpoint::endpoints(reference.domain(), &[], &self.insecure).await {
-            match self.connect(&endpoint, reference.path(), scopes.clone(), credentials).await {
+            let authorizer = Authorizer::new(credentials.cloned(), scopes.clone());
+            match self.connect(&endpoint, reference.path(), authorizer).await {
                 Ok(repository) => return Ok(repository),
                 Err(error) => last = error,
             }
@@ -165,12 +166,35 @@ impl Client {
         Err(last)
     }
 
-    /// Checks credentials with the registry at `domain`. Returns once a request signed with them was let in.
-    pub async fn login(&self, domain: &str, credentials: &Credentials) -> Result<()> {
+    /// The repository of `reference` for reading, or with `write` for writing too, as Docker's command line reaches it:
+    /// without mirrors, and by plain HTTP only where [`ClientConfig::insecure`] names the host and HTTPS was answered by it.
+    pub async fn direct(
+        &self,
+        reference: &Reference,
+        credentials: Option<&Credentials>,
+        write: bool,
+    ) -> Result<Repository> {
+        let actions = if write { "pull,push" } else { "pull" };
+        let scope = format!("repository:{}:{actions}", reference.path());
+        let plain = self.config.insecure.iter().any(|host| host == reference.domain());
+        let mut last = Error::Address(reference.domain().to_owned());
+        for endpoint in endpoint::endpoints(reference.domain(), &[], &self.insecure).await {
+            let authorizer = Authorizer::new(credentials.cloned(), vec![scope.clone()]);
+            match self.connect(&endpoint, reference.path(), authorizer).await {
+                Err(error) if plain && error.is_plain_http() => last = error,
+                connected => return connected,
+            }
+        }
+        Err(last)
+    }
+
+    /// Checks credentials with the registry at `domain`. Returns once a request signed with them was let in: the identity
+    /// token that stands in for them from now on, if the registry's token service gives one.
+    pub async fn login(&self, domain: &str, credentials: &Credentials) -> Result<Option<String>> {
         let mut last = Error::Address(domain.to_owned());
         for endpoint in endpoint::endpoints(domain, &[], &self.insecure).await {
-            let connected = self.connect(&endpoint, "", Vec::new(), Some(credentials)).await;
-            match connected {
+            let authorizer = Authorizer::new(Some(credentials.clone()), Vec::new()).offline();
+            match self.connect(&endpoint, "", authorizer).await {
                 Ok(repository) => return repository.login().await,
                 Err(error) => last = error,
             }
@@ -191,9 +215,8 @@ impl Client {
         for endpoint in &endpoint::endpoints(reference.domain(), mirrors, &self.insecure).await {
             let mirror = endpoint.mirror;
             // Credentials are the registry's, not the mirror's.
-            let credentials = credentials.filter(|_| !mirror);
-            let repository = match self.connect(endpoint, reference.path(), scopes.clone(), credentials).await
-            {
+            let authorizer = Authorizer::new(credentials.filter(|_| !mirror).cloned(), scopes.clone());
+            let repository = match self.connect(endpoint, reference.path(), authorizer).await {
                 Ok(repository) => repository,
                 Err(error) => {
                     tracing::debug!(endpoint = endpoint.base, %error, "registry endpoint does not answer");
@@ -218,8 +241,7 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         path: &str,
-        scopes: Vec<String>,
-        credentials: Option<&Credentials>,
+        authorizer: Authorizer,
     ) -> Result<Repository> {
         let http = self.http(endpoint)?;
         let address = format!("{}/v2/", endpoint.base);
@@ -230,7 +252,6 @@ impl Client {
             Ok(Err(error)) => return Err(failure::transport("Get", &url, &error).await),
             Err(_) => return Err(failure::timeout("Get", &url)),
         };
-        let authorizer = Authorizer::new(credentials.cloned(), scopes);
         if response.status() == reqwest::StatusCode::UNAUTHORIZED {
             authorizer.challenged(Challenge::of(response.headers())).await;
         }

@@ -2,6 +2,9 @@
 
 use wharf_oci::{Digest, Platform};
 
+/// How Go's HTTP client tells that a server without TLS was asked by HTTPS.
+pub(crate) const PLAIN_HTTP: &str = "http: server gave HTTP response to HTTPS client";
+
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -184,6 +187,11 @@ impl Error {
     /// Whether no registry was reached at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Transport { unreachable: true, .. })
+    }
+
+    /// Whether a server without TLS was asked by HTTPS.
+    pub fn is_plain_http(&self) -> bool {
+        matches!(self, Self::Transport { reason, .. } if reason == PLAIN_HTTP)
     }
 
     /// The first entry of the registry's error document, if it sent one.

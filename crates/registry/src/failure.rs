@@ -8,7 +8,7 @@ use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::auth::Challenge;
-use crate::error::{Error, ErrorItem};
+use crate::error::{Error, ErrorItem, PLAIN_HTTP};
 
 /// Longest error body that is read.
 const MAX_BODY: usize = 64 << 10;
@@ -96,6 +96,9 @@ fn reason(error: &reqwest::Error) -> Reason {
             return Reason::Plain(tls_reason(tls), false);
         }
         if let Some(io) = current.downcast_ref::<io::Error>() {
+            if io.kind() == io::ErrorKind::UnexpectedEof {
+                return Reason::Plain("EOF".to_owned(), false);
+            }
             if let Some(inner) = io.get_ref() {
                 // Its `source` would skip this one.
                 cause = Some(inner);
@@ -105,9 +108,6 @@ fn reason(error: &reqwest::Error) -> Reason {
             if let Some(code) = io.raw_os_error() {
                 let text = errno_text(code);
                 return if error.is_connect() { Reason::Connect(text) } else { Reason::Plain(text, false) };
-            }
-            if io.kind() == io::ErrorKind::UnexpectedEof {
-                return Reason::Plain("EOF".to_owned(), false);
             }
         }
         last = current.to_string();
@@ -123,7 +123,7 @@ fn tls_reason(error: &rustls::Error) -> String {
     use rustls::{CertificateError, Error as Tls};
     match error {
         // A plain HTTP server answers a TLS greeting with text.
-        Tls::InvalidMessage(_) => "http: server gave HTTP response to HTTPS client".to_owned(),
+        Tls::InvalidMessage(_) => PLAIN_HTTP.to_owned(),
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
         }

@@ -99,12 +99,12 @@ impl Repository {
         &self.0.path
     }
 
-    /// A request that must be let in; for checking credentials.
-    pub(crate) async fn login(&self) -> Result<()> {
+    /// A request that must be let in, for checking credentials; returns the identity token that came meanwhile.
+    pub(crate) async fn login(&self) -> Result<Option<String>> {
         let url = self.url("")?;
         let response = self.send(Method::GET, url.clone(), |request| request).await?;
         if response.status().is_success() {
-            return Ok(());
+            return Ok(self.0.authorizer.identity_token().await);
         }
         Err(Error::Login { url: url.to_string(), status: failure::status_line(response.status()) })
     }

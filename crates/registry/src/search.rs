@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
-use crate::auth::Credentials;
+use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
 use crate::endpoint::{self, Endpoint};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ impl Client {
         credentials: Option<&Credentials>,
     ) -> Result<Vec<Found>> {
         let scopes = vec!["registry:catalog:*".to_owned()];
-        let registry = self.connect(endpoint, "", scopes, credentials).await?;
+        let registry = self.connect(endpoint, "", Authorizer::new(credentials.cloned(), scopes)).await?;
         let fits = |name: &String| name.contains(term);
         let names = registry.catalog(&fits, limit).await?;
         Ok(names.into_iter().map(|name| Found { name, ..Found::default() }).collect())

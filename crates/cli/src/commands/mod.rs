@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod container;
 pub(crate) mod image;
+pub(crate) mod manifest;
 pub(crate) mod network;
 pub(crate) mod system;
 pub(crate) mod volume;

@@ -11,11 +11,11 @@ const HUB: &str = "docker.io";
 
 impl Images {
     /// Checks credentials with the registry at `address`: a host, or a URL as old configuration files have it. Empty means
-    /// Docker Hub.
+    /// Docker Hub. Returns the identity token that stands in for them from now on, if there is one.
     ///
     /// # Errors
     /// 500 with Docker's words when the registry does not let them in or does not answer.
-    pub fn login(&self, address: &str, credentials: &Credentials) -> Result<()> {
+    pub fn login(&self, address: &str, credentials: &Credentials) -> Result<Option<String>> {
         let host = address.split_once("://").map_or(address, |(_, rest)| rest);
         let host = match host.split('/').next().unwrap_or_default() {
             "" | "index.docker.io" | "registry-1.docker.io" => HUB,

@@ -112,9 +112,9 @@ pub(super) async fn login(mut call: Call) -> Result {
     let auth: AuthConfig = call.json().await?;
     let address = auth.serveraddress.clone();
     let credentials = from_auth(auth);
-    blocking(move || call.engine.images.login(&address, &credentials)).await?;
+    let identity_token = blocking(move || call.engine.images.login(&address, &credentials)).await?;
     let status = "Login Succeeded".to_owned();
-    Ok(reply::json(&AuthResponse { identity_token: String::new(), status }))
+    Ok(reply::json(&AuthResponse { identity_token: identity_token.unwrap_or_default(), status }))
 }
 
 /// `GET /images/search`.
