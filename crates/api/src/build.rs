@@ -6,10 +6,13 @@
 //! happens ([`Event`], [`Frame::OUTPUT`]), sends what is exported ([`Frame::EXPORT`]) and ends with an [`Outcome`]. A
 //! client that goes away cancels its build.
 
+mod cache;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::cache::CacheEntry;
 use crate::auth::AuthConfig;
 use crate::container::Ulimit;
 
@@ -48,6 +51,8 @@ impl Frame {
     pub const EXPORT: u8 = 19;
     /// Engine: the [`Outcome`].
     pub const DONE: u8 = 20;
+    /// Engine: place of a cache in [`Request::cache_to`], part of its image layout as a tar.
+    pub const CACHE: u8 = 21;
 
     /// The head of a frame with so many bytes of payload.
     pub const fn head(kind: u8, length: usize) -> [u8; HEAD] {
@@ -141,6 +146,10 @@ pub struct Request {
     pub export: Export,
     /// For registries, by host.
     pub auth: BTreeMap<String, AuthConfig>,
+    /// Caches that results are taken from.
+    pub cache_from: Vec<CacheEntry>,
+    /// Caches that results are given to.
+    pub cache_to: Vec<CacheEntry>,
 }
 
 /// What comes out of a build.
@@ -191,6 +200,13 @@ pub enum What {
         /// Its name.
         name: String,
     },
+    /// A file of a cache in a folder of the client.
+    Cache {
+        /// Place of the cache in [`Request::cache_from`].
+        cache: usize,
+        /// `index.json`, or the digest of a blob.
+        file: String,
+    },
 }
 
 /// Something in a folder.
@@ -233,6 +249,13 @@ pub enum Event {
     Cached {
         /// Its number.
         step: u32,
+    },
+    /// It is done with a part of its work.
+    Status {
+        /// Its number.
+        step: u32,
+        /// Which.
+        text: String,
     },
     /// It is done.
     Done {

@@ -42,7 +42,7 @@ pub trait Worker: Sync {
     ///
     /// # Errors
     /// The cache cannot be read.
-    fn cached(&self, key: &Digest) -> Result<Option<Self::Value>, Self::Error>;
+    fn cached(&self, node: &Node, key: &Digest) -> Result<Option<Self::Value>, Self::Error>;
 
     /// Does a step and remembers its result under the key. The values of the inputs are in the order of [`Op::inputs`](crate::graph::Op::inputs).
     ///
@@ -61,6 +61,13 @@ pub trait Worker: Sync {
     /// # Errors
     /// It cannot be put there.
     fn merge(&self, lower: &Self::Value, upper: &Self::Value) -> Result<Self::Value, Self::Error>;
+
+    /// The same value, at hand for other steps to work on; `None` if all that is known of it is what it would be, so that
+    /// its step has to be done after all.
+    ///
+    /// # Errors
+    /// It comes from outside and cannot be had.
+    fn at_hand(&self, value: &Self::Value) -> Result<Option<Self::Value>, Self::Error>;
 
     /// Hears how far a step is.
     fn progress(&self, id: NodeId, stage: Stage<'_, Self::Error>);
@@ -91,7 +98,8 @@ pub struct Failed<E> {
     pub error: E,
 }
 
-/// Does everything in the graph and returns what each step ended in.
+/// Does everything in the graph and returns what each step ended in. The values of `wanted` are at hand then; others may
+/// be known only.
 ///
 /// # Errors
 /// The first step that failed; the others have ended by then.
@@ -99,6 +107,7 @@ pub fn solve<W: Worker>(
     graph: &Graph,
     worker: &W,
     claims: &Claims,
+    wanted: &[NodeId],
 ) -> Result<Vec<W::Value>, Failed<W::Error>> {
     let dependencies: Vec<Vec<NodeId>> = graph.nodes.iter().map(|node| node.op.inputs()).collect();
     let walk = Walk {
@@ -112,6 +121,7 @@ pub fn solve<W: Worker>(
         }),
         dependencies,
         changed: Condvar::new(),
+        redoing: Mutex::default(),
     };
     thread::scope(|scope| {
         for _ in 1..LIMIT.min(graph.nodes.len()) {
@@ -119,6 +129,7 @@ pub fn solve<W: Worker>(
         }
         walk.run();
     });
+    walk.fetch(wanted);
     let state = walk.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failed {
         Some(failed) => Err(failed),
@@ -137,6 +148,8 @@ struct Walk<'a, W: Worker> {
     dependencies: Vec<Vec<NodeId>>,
     state: Mutex<State<W>>,
     changed: Condvar,
+    /// Steps that are done after all are done one after the other: two may lack the same.
+    redoing: Mutex<()>,
 }
 
 struct State<W: Worker> {
@@ -186,7 +199,9 @@ impl<W: Worker> Walk<'_, W> {
 
     fn step(&self, id: NodeId, values: &[(NodeId, W::Value)]) -> Result<W::Value, W::Error> {
         let node = &self.graph.nodes[id.0];
-        if let (Op::Merge(_), [(_, lower), (_, upper)]) = (&node.op, values) {
+        if let Op::Merge(_) = node.op
+            && let [(_, lower), (_, upper)] = self.at_hand(values)?.as_slice()
+        {
             return self.worker.merge(lower, upper);
         }
         self.worker.progress(id, Stage::Started);
@@ -214,20 +229,93 @@ impl<W: Worker> Walk<'_, W> {
         node: &Node,
         values: &[(NodeId, W::Value)],
     ) -> Result<(W::Value, bool), W::Error> {
+        let key = self.key(node, values)?;
+        if !node.no_cache
+            && let Some(value) = self.worker.cached(node, &key)?
+        {
+            return Ok((value, true));
+        }
+        let values = self.at_hand(values)?;
+        self.execute(id, node, &values)
+    }
+
+    fn key(&self, node: &Node, values: &[(NodeId, W::Value)]) -> Result<Digest, W::Error> {
         let prints = values.iter().map(|(input, value)| self.worker.fingerprint(node, *input, value));
-        let key = key::key(node, &prints.collect::<Result<Vec<_>, _>>()?);
+        Ok(key::key(node, &prints.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// Does a step whose inputs are at hand, unless another build has done it meanwhile.
+    fn execute(
+        &self,
+        id: NodeId,
+        node: &Node,
+        values: &[(NodeId, W::Value)],
+    ) -> Result<(W::Value, bool), W::Error> {
+        // Not the key it was looked up by: an input that was done again may have come out differently.
+        let key = self.key(node, values)?;
         if node.no_cache {
             return Ok((self.worker.execute(id, node, values, &key)?, false));
         }
-        if let Some(value) = self.worker.cached(&key)? {
-            return Ok((value, true));
-        }
         let _claim = self.claims.claim(&key);
         // Whoever held the claim may have done it.
-        if let Some(value) = self.worker.cached(&key)? {
+        if let Some(value) = self.worker.cached(node, &key)?
+            && let Some(value) = self.worker.at_hand(&value)?
+        {
             return Ok((value, true));
         }
         Ok((self.worker.execute(id, node, values, &key)?, false))
+    }
+
+    /// The inputs, each at hand.
+    fn at_hand(&self, values: &[(NodeId, W::Value)]) -> Result<Inputs<W>, W::Error> {
+        values
+            .iter()
+            .map(|(id, value)| match self.worker.at_hand(value)? {
+                Some(value) => Ok((*id, value)),
+                None => {
+                    let _one = self.redoing.lock().unwrap_or_else(PoisonError::into_inner);
+                    Ok((*id, self.redo(*id)?))
+                }
+            })
+            .collect()
+    }
+
+    /// Does a step after all whose result was known but cannot be had, and whatever of its inputs cannot be had either.
+    fn redo(&self, id: NodeId) -> Result<W::Value, W::Error> {
+        let known = self.lock().values[id.0].clone();
+        if let Some(known) = &known
+            && let Some(value) = self.worker.at_hand(known)?
+        {
+            return Ok(value);
+        }
+        let inputs = self.dependencies[id.0].iter().map(|&on| Ok((on, self.redo(on)?)));
+        let inputs = inputs.collect::<Result<Inputs<W>, W::Error>>()?;
+        let node = &self.graph.nodes[id.0];
+        self.worker.progress(id, Stage::Started);
+        match self.execute(id, node, &inputs) {
+            Ok((value, cached)) => {
+                self.worker.progress(id, if cached { Stage::Cached } else { Stage::Done });
+                self.lock().values[id.0] = Some(value.clone());
+                Ok(value)
+            }
+            Err(error) => {
+                self.worker.progress(id, Stage::Failed(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Gets the values that are wanted at the end.
+    fn fetch(&self, wanted: &[NodeId]) {
+        for &id in wanted {
+            if self.lock().failed.is_some() {
+                return;
+            }
+            match self.redo(id) {
+                Ok(value) => self.lock().values[id.0] = Some(value),
+                Err(error) => self.lock().failed = Some(Failed { node: id, error }),
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {

@@ -16,6 +16,8 @@ struct Counting {
     executed: AtomicUsize,
     together: Option<Barrier>,
     aborted: AtomicUsize,
+    /// Values that are known only.
+    known: Mutex<Vec<&'static str>>,
 }
 
 impl Worker for Counting {
@@ -30,7 +32,7 @@ impl Worker for Counting {
         Ok(value.clone())
     }
 
-    fn cached(&self, key: &Digest) -> Result<Option<String>, String> {
+    fn cached(&self, _: &Node, key: &Digest) -> Result<Option<String>, String> {
         Ok(self.cache.lock().unwrap().get(key).cloned())
     }
 
@@ -50,12 +52,18 @@ impl Worker for Counting {
         }
         self.executed.fetch_add(1, Ordering::SeqCst);
         let value = format!("{}/{}", inputs[0].1, step.path);
+        self.known.lock().unwrap().retain(|known| *known != value);
         self.cache.lock().unwrap().insert(key.clone(), value.clone());
         Ok(value)
     }
 
     fn merge(&self, lower: &String, upper: &String) -> Result<String, String> {
         Ok(format!("{lower}+{upper}"))
+    }
+
+    fn at_hand(&self, value: &String) -> Result<Option<String>, String> {
+        let known = self.known.lock().unwrap().contains(&value.as_str());
+        Ok((!known).then(|| value.clone()))
     }
 
     fn progress(&self, _: NodeId, _: Stage<'_, String>) {}
@@ -89,14 +97,14 @@ fn graph(nodes: Vec<Node>) -> Graph {
 fn a_step_is_done_once() {
     let worker = Counting::default();
     let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(1, "b"), mkdir(0, "a"), mkdir(3, "b")]);
-    let values = solve(&graph, &worker, &Claims::default()).unwrap();
+    let values = solve(&graph, &worker, &Claims::default(), &[]).unwrap();
     assert_eq!(values, ["", "/a", "/a/b", "/a", "/a/b"]);
     assert_eq!(worker.executed.load(Ordering::SeqCst), 2);
-    solve(&graph, &worker, &Claims::default()).unwrap();
+    solve(&graph, &worker, &Claims::default(), &[]).unwrap();
     assert_eq!(worker.executed.load(Ordering::SeqCst), 2);
     let mut again = graph.clone();
     again.nodes[1].no_cache = true;
-    solve(&again, &worker, &Claims::default()).unwrap();
+    solve(&again, &worker, &Claims::default(), &[]).unwrap();
     assert_eq!(worker.executed.load(Ordering::SeqCst), 3);
 }
 
@@ -105,19 +113,36 @@ fn what_is_merged_does_not_depend_on_what_is_below() {
     let worker = Counting::default();
     let merge = |lower, upper| node(Op::Merge(MergeStep { lower: NodeId(lower), upper: NodeId(upper) }));
     let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(0, "b"), merge(1, 2), mkdir(3, "c")]);
-    let values = solve(&graph, &worker, &Claims::default()).unwrap();
+    let values = solve(&graph, &worker, &Claims::default(), &[]).unwrap();
     assert_eq!(values[3..], ["/a+/b", "/a+/b/c"]);
     let mut other = graph.clone();
     other.nodes[1] = mkdir(0, "other");
-    assert_eq!(solve(&other, &worker, &Claims::default()).unwrap()[3], "/other+/b");
+    assert_eq!(solve(&other, &worker, &Claims::default(), &[]).unwrap()[3], "/other+/b");
     assert_eq!(worker.executed.load(Ordering::SeqCst), 5, "b is done once");
+}
+
+#[test]
+fn what_is_only_known_is_done_when_it_is_needed() {
+    let worker = Counting::default();
+    let steps = vec![node(Op::Scratch), mkdir(0, "a"), mkdir(1, "b"), mkdir(2, "c")];
+    let known = graph(steps.clone());
+    solve(&known, &worker, &Claims::default(), &[]).unwrap();
+    *worker.known.lock().unwrap() = vec!["/a", "/a/b"];
+    solve(&known, &worker, &Claims::default(), &[NodeId(3)]).unwrap();
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 3, "nothing lacks them");
+    let more = graph([steps, vec![mkdir(2, "d")]].concat());
+    solve(&more, &worker, &Claims::default(), &[]).unwrap();
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 6, "two after all, and the new one");
+    *worker.known.lock().unwrap() = vec!["/a/b"];
+    solve(&known, &worker, &Claims::default(), &[NodeId(2)]).unwrap();
+    assert_eq!(worker.executed.load(Ordering::SeqCst), 7, "wanted at the end");
 }
 
 #[test]
 fn independent_steps_run_side_by_side() {
     let worker = Counting { together: Some(Barrier::new(3)), ..Counting::default() };
     let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(0, "b"), mkdir(0, "c")]);
-    solve(&graph, &worker, &Claims::default()).unwrap();
+    solve(&graph, &worker, &Claims::default(), &[]).unwrap();
     assert_eq!(worker.executed.load(Ordering::SeqCst), 3);
 }
 
@@ -125,7 +150,7 @@ fn independent_steps_run_side_by_side() {
 fn the_first_failure_ends_the_rest() {
     let worker = Counting::default();
     let graph = graph(vec![node(Op::Scratch), mkdir(0, "bad"), mkdir(1, "b")]);
-    let failed = solve(&graph, &worker, &Claims::default()).unwrap_err();
+    let failed = solve(&graph, &worker, &Claims::default(), &[]).unwrap_err();
     assert_eq!((failed.node, failed.error.as_str()), (NodeId(1), "it is bad"));
     assert_eq!(worker.executed.load(Ordering::SeqCst), 0);
     assert_eq!(worker.aborted.load(Ordering::SeqCst), 1);

@@ -161,8 +161,8 @@ fn build_request(request: &ClassicRequest) -> (BuildRequest, bool) {
         names: request.names.clone(),
         run: request.run.clone(),
         pull: request.pull,
-        allow: Vec::new(),
         credentials: request.credentials.clone(),
+        ..BuildRequest::default()
     };
     (build, request.quiet)
 }
@@ -304,6 +304,14 @@ impl BuildClient for Client<'_> {
         Ok(None)
     }
 
+    fn cache_file(&self, _: usize, _: &str) -> Result<Box<dyn Read + Send>> {
+        Err(Error::invalid("there is no folder of a cache"))
+    }
+
+    fn cache_target(&self, _: usize) -> Result<Box<dyn std::io::Write + '_>> {
+        Err(Error::invalid("there is no folder of a cache"))
+    }
+
     fn report(&self, report: Report<'_>) {
         let mut lines = self.lock();
         let number = match &report {
@@ -311,6 +319,7 @@ impl BuildClient for Client<'_> {
             | Report::Cached { step }
             | Report::Done { step }
             | Report::Failed { step, .. }
+            | Report::Status { step, .. }
             | Report::Output { step, .. } => *step,
         };
         let Some(step) = lines.steps.iter_mut().find(|step| step.node == Some(number)) else { return };
@@ -318,7 +327,7 @@ impl BuildClient for Client<'_> {
             Report::Output { text, .. } => step.output.extend_from_slice(text),
             Report::Cached { .. } => (step.done, step.cached) = (true, true),
             Report::Done { .. } => step.done = true,
-            Report::Started { .. } | Report::Failed { .. } => {}
+            Report::Started { .. } | Report::Failed { .. } | Report::Status { .. } => {}
         }
         lines.advance();
     }

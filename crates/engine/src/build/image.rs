@@ -13,7 +13,8 @@ use super::worker::Layers;
 use crate::{Engine, Error, Result};
 
 impl Engine {
-    /// Stores the image of an output whose nodes have these file systems, and returns its id.
+    /// Stores the image of an output whose nodes have these file systems, and returns its id. Its configuration gets
+    /// `extra` too.
     pub(super) fn put_built(
         &self,
         output: &Output,
@@ -21,8 +22,10 @@ impl Engine {
         made: &dyn Fn(wharf_build::graph::NodeId) -> Option<Timestamp>,
         epoch: Option<i64>,
         names: &[Reference],
+        extra: Option<(String, serde_json::Value)>,
     ) -> Result<Digest> {
-        let config = self.built_config(output, root, made, epoch)?;
+        let mut config = self.built_config(output, root, made, epoch)?;
+        config.extra.extend(extra);
         let config = serde_json::to_vec(&config).map_err(|error| Error::system(error.to_string()))?;
         let record = self.db.write(|tx| {
             let new = NewImage { config: &config, manifest: None, parent: None };

@@ -8,9 +8,11 @@
 //! - `entitlement`: what steps may do only if they were allowed to
 //! - `image`: the image that comes out
 //! - `classic`, `session`: the two protocols that clients build with
+//! - `cache`: results that builds on other hosts share; `vertex`: work that is no step, as progress shows it
 //! - `prune`: the build cache; `failed`: the file system of a step that failed
 
 mod archive;
+mod cache;
 mod cancel;
 mod classic;
 mod copy;
@@ -29,10 +31,12 @@ mod run;
 mod select;
 mod session;
 mod tree;
+mod vertex;
 mod worker;
 
 use std::{
     collections::HashMap,
+    io::{Read, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -40,6 +44,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use wharf_api::build::CacheEntry;
 use wharf_build::{
     dockerfile::Dockerfile,
     graph::{Graph, NodeId},
@@ -48,12 +53,14 @@ use wharf_build::{
 };
 use wharf_oci::{Digest, Platform, Reference};
 
-pub use self::{cancel::Cancel, classic::ClassicRequest, prune::PruneOptions, run::RunOptions};
 use self::{
+    cache::Imports,
     failure::{BuildError, StepError},
     tree::Tree,
+    vertex::Vertices,
     worker::{Build, Value},
 };
+pub use self::{cancel::Cancel, classic::ClassicRequest, prune::PruneOptions, run::RunOptions};
 use crate::{
     Engine, Result,
     image::{Credentials, PullRequest},
@@ -87,6 +94,11 @@ pub(crate) struct BuildRequest {
     pub(crate) allow: Vec<String>,
     /// For registries, by host.
     pub(crate) credentials: HashMap<String, Credentials>,
+    /// Caches that results are taken from and given to.
+    pub(crate) cache_from: Vec<CacheEntry>,
+    pub(crate) cache_to: Vec<CacheEntry>,
+    /// Nobody takes what comes out, so that layers of it that are elsewhere need not be fetched.
+    pub(crate) nothing_out: bool,
 }
 
 /// Who asks for a build: what it has and hears.
@@ -103,6 +115,19 @@ trait BuildClient: Sync {
     /// The client is gone.
     fn secret(&self, id: &str) -> Result<Option<Vec<u8>>>;
 
+    /// A file of a cache in a folder of the client: `index.json`, or the blob with a digest. `cache` is its place in the
+    /// request.
+    ///
+    /// # Errors
+    /// The client has no such folder. That there is no such file shows when it is read.
+    fn cache_file(&self, cache: usize, file: &str) -> Result<Box<dyn Read + Send>>;
+
+    /// Takes a cache for a folder of the client, an image layout as a tar.
+    ///
+    /// # Errors
+    /// The client has no such folder.
+    fn cache_target(&self, cache: usize) -> Result<Box<dyn Write + '_>>;
+
     /// Hears how far the build is.
     fn report(&self, report: Report<'_>);
 }
@@ -118,6 +143,8 @@ pub(crate) enum Report<'a> {
     Done { step: usize },
     /// It failed.
     Failed { step: usize, error: String },
+    /// A part of it is done.
+    Status { step: usize, text: &'a str },
     /// It wrote something.
     Output { step: usize, text: &'a [u8] },
 }
@@ -157,6 +184,9 @@ impl Engine {
         client: &'a dyn BuildClient,
         cancel: &'a Cancel,
     ) -> Result<Solved<'a>, BuildError> {
+        let sources = cache::sources(&request.cache_from)?;
+        let vertices = Vertices::new(client, graph.nodes.len());
+        let imports = Imports::open(self, request, &sources, client, &vertices);
         self.builder.running.fetch_add(1, Ordering::SeqCst);
         let now = request.options.epoch.unwrap_or_else(|| Timestamp::now().as_second());
         let build = Build {
@@ -168,8 +198,14 @@ impl Engine {
             lease: self.store.lease(),
             contexts: Mutex::new(HashMap::new()),
             now,
+            imports,
+            vertices,
         };
-        match solve(graph, &build, &self.builder.claims) {
+        let wanted: Vec<NodeId> = match request.nothing_out {
+            true => Vec::new(),
+            false => graph.outputs.iter().map(|output| output.root).collect(),
+        };
+        match solve(graph, &build, &self.builder.claims, &wanted) {
             Ok(values) => Ok(Solved { build, values }),
             Err(failed) => Err(BuildError::step(graph, failed)),
         }
@@ -187,10 +223,19 @@ impl Solved<'_> {
             Value::Files(_) => None,
         };
         let engine = self.build.engine;
+        let exports = cache::exports(request)?;
         let mut images = Vec::new();
         for output in &self.build.graph.outputs {
             let root = self.values[output.root.0].layers()?;
-            images.push(engine.put_built(output, root, &made, request.options.epoch, &request.names)?);
+            let cache = cache::inline(self, &exports, &root.chains)?;
+            images.push(engine.put_built(
+                output,
+                root,
+                &made,
+                request.options.epoch,
+                &request.names,
+                cache,
+            )?);
         }
         Ok(Built { images })
     }
@@ -201,7 +246,7 @@ impl Solved<'_> {
     ///
     /// # Errors
     /// They cannot be read, or not be written.
-    pub(crate) fn files(&self, out: &mut dyn std::io::Write) -> Result<()> {
+    pub(crate) fn files(&self, out: &mut dyn Write) -> Result<()> {
         let Some(output) = self.build.graph.outputs.first() else { return Ok(()) };
         let root = self.values[output.root.0].layers()?;
         let scratch = self.build.scratch(&root.chains)?;

@@ -24,7 +24,7 @@ use wharf_build::{
 use wharf_oci::{Platform, Reference};
 
 use super::{
-    BuildClient, BuildRequest, Cancel, Report, RunOptions, Solved,
+    BuildClient, BuildRequest, Cancel, Report, RunOptions, Solved, cache,
     classic::{read_text, without_ignored},
     failure::BuildError,
     frontend,
@@ -100,6 +100,7 @@ impl Engine {
         let dockerfile = Dockerfile::parse(&text)?;
         let build = build_request(request)?;
         frontend::check(&dockerfile, &build.options)?;
+        let caches = cache::exports(&build)?;
         let graph = self.plan_build(&dockerfile, &build)?;
         outcome.warnings = graph.warnings.iter().map(warning).collect();
         if request.export == Export::Check {
@@ -107,6 +108,7 @@ impl Engine {
         }
         let solved = self.solve(&graph, &build, &client, cancel)?;
         self.export(request, &build, &graph, &solved, session, outcome)?;
+        solved.export_caches(&build, &caches)?;
         client.kept.values().for_each(Kept::settle);
         Ok(())
     }
@@ -210,6 +212,9 @@ fn build_request(request: &Request) -> Result<BuildRequest> {
         pull: request.pull,
         allow: request.allow.clone(),
         credentials: request.auth.iter().map(credentials).collect(),
+        cache_from: request.cache_from.clone(),
+        cache_to: request.cache_to.clone(),
+        nothing_out: request.export == Export::Nothing,
     })
 }
 
@@ -352,6 +357,15 @@ impl BuildClient for Client<'_> {
         self.session.ask(What::Secret { name: id.to_owned() })?.whole(500 << 10)
     }
 
+    fn cache_file(&self, cache: usize, file: &str) -> Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.session.ask(What::Cache { cache, file: file.to_owned() })?))
+    }
+
+    fn cache_target(&self, cache: usize) -> Result<Box<dyn Write + '_>> {
+        let number = u32::try_from(cache).map_err(|error| Error::invalid(error.to_string()))?;
+        Ok(Box::new(Exporter::numbered(&self.session, number)))
+    }
+
     fn report(&self, report: Report<'_>) {
         let number = |step: usize| u32::try_from(step).unwrap_or(u32::MAX);
         let event = match report {
@@ -364,6 +378,7 @@ impl BuildClient for Client<'_> {
             Report::Started { step, name } => Event::Started { step: number(step), name: name.to_owned() },
             Report::Cached { step } => Event::Cached { step: number(step) },
             Report::Done { step } => Event::Done { step: number(step) },
+            Report::Status { step, text } => Event::Status { step: number(step), text: text.to_owned() },
             Report::Failed { step, error } => Event::Failed { step: number(step), error },
         };
         // A client that is gone cancels the build by itself.
@@ -375,11 +390,17 @@ impl BuildClient for Client<'_> {
 struct Exporter<'a> {
     session: &'a Session,
     buffer: Vec<u8>,
+    /// The cache it is for; the result itself if none.
+    cache: Option<u32>,
 }
 
 impl<'a> Exporter<'a> {
     fn new(session: &'a Session) -> Self {
-        Self { session, buffer: Vec::with_capacity(PIECE) }
+        Self { session, buffer: Vec::with_capacity(PIECE), cache: None }
+    }
+
+    fn numbered(session: &'a Session, cache: u32) -> Self {
+        Self { cache: Some(cache), ..Self::new(session) }
     }
 }
 
@@ -395,7 +416,10 @@ impl Write for Exporter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         if !self.buffer.is_empty() {
-            self.session.send(&Frame::bytes(Frame::EXPORT, &self.buffer))?;
+            self.session.send(&match self.cache {
+                None => Frame::bytes(Frame::EXPORT, &self.buffer),
+                Some(cache) => Frame::numbered(Frame::CACHE, cache, &self.buffer),
+            })?;
             self.buffer.clear();
         }
         Ok(())

@@ -16,11 +16,13 @@ use wharf_store::{CacheRecord, Lease, Snapshot};
 
 use super::{
     BuildClient, Cancel, Report, RunOptions, StepError,
+    cache::Imports,
     copy::{Copy, Source, not_found},
     pattern::Excludes,
     place::{FOLDER_MODE, make_folders},
     select::{Origin, select},
     tree::Tree,
+    vertex::Vertices,
 };
 use crate::{Engine, Error, Result, container::Accounts, ids};
 
@@ -42,6 +44,8 @@ pub(super) struct Layers {
     pub(super) created: Option<Timestamp>,
     /// Key of the step that made it.
     pub(super) key: Option<Digest>,
+    /// All that is known is the last chain id, because a cache elsewhere has the result: the name of the step.
+    pub(super) pending: Option<String>,
 }
 
 impl Value {
@@ -66,6 +70,10 @@ pub(super) struct Build<'a> {
     pub(super) contexts: Mutex<HashMap<String, Arc<Tree>>>,
     /// Seconds since the epoch for what has no time of its own.
     pub(super) now: i64,
+    /// Caches of other hosts.
+    pub(super) imports: Imports,
+    /// Shows what is no step.
+    pub(super) vertices: Vertices<'a>,
 }
 
 /// A snapshot of a step, removed at its end.
@@ -125,7 +133,7 @@ impl Worker for Build<'_> {
         }
     }
 
-    fn cached(&self, key: &Digest) -> Result<Option<Value>, StepError> {
+    fn cached(&self, node: &Node, key: &Digest) -> Result<Option<Value>, StepError> {
         self.check_cancelled()?;
         let engine = self.engine;
         let found = engine.db.write(|tx| {
@@ -136,13 +144,24 @@ impl Worker for Build<'_> {
             engine.store.cache().put(tx, key, &record)?;
             Ok::<_, Error>(Some(record))
         })?;
-        Ok(found.map(|record| {
-            Value::Layers(Arc::new(Layers {
-                chains: record.chains,
-                created: Some(record.created),
-                key: Some(key.clone()),
-            }))
-        }))
+        let here = |record: CacheRecord| Layers {
+            chains: record.chains,
+            created: Some(record.created),
+            key: Some(key.clone()),
+            pending: None,
+        };
+        let found = found.map(here).or_else(|| self.imports.known(key, &node.name));
+        Ok(found.map(|layers| Value::Layers(Arc::new(layers))))
+    }
+
+    fn at_hand(&self, value: &Value) -> Result<Option<Value>, StepError> {
+        match value {
+            Value::Layers(layers) if layers.pending.is_some() => {
+                self.check_cancelled()?;
+                Ok(self.fetch_known(layers)?.map(|layers| Value::Layers(Arc::new(layers))))
+            }
+            _ => Ok(Some(value.clone())),
+        }
     }
 
     fn execute(
@@ -181,7 +200,8 @@ impl Worker for Build<'_> {
             let layer = self.engine.store.stack(top, chains.last(), &self.lease)?;
             chains.push(layer.chain_id);
         }
-        Ok(Value::Layers(Arc::new(Layers { chains, created: upper.created, key: upper.key.clone() })))
+        let (created, key) = (upper.created, upper.key.clone());
+        Ok(Value::Layers(Arc::new(Layers { chains, created, key, pending: None })))
     }
 
     fn progress(&self, id: NodeId, stage: Stage<'_, StepError>) {
@@ -321,7 +341,12 @@ impl<'a> Build<'a> {
             uses: 0,
         };
         engine.db.write(|tx| Ok::<_, Error>(engine.store.cache().put(tx, key, &record)?))?;
-        Ok(Value::Layers(Arc::new(Layers { chains, created: Some(now), key: Some(key.clone()) })))
+        Ok(Value::Layers(Arc::new(Layers {
+            chains,
+            created: Some(now),
+            key: Some(key.clone()),
+            pending: None,
+        })))
     }
 }
 

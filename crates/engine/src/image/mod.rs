@@ -5,6 +5,7 @@
 //!
 //! - `fetch`, `claims`: layers of a pull, downloaded and unpacked side by side, once even if wanted twice
 //! - `upload`: layers of a push, each by the cheapest way the registry allows
+//! - `remote`: documents and layers in registries that belong to no image: caches of builds
 //! - `cancel`: giving up a transfer whose client has gone
 //! - `plan`: what a removal takes away, as a pure function
 //! - `views`: stored images as documents of the API, pure too
@@ -31,6 +32,7 @@ mod prune;
 mod pull;
 mod push;
 mod registry;
+mod remote;
 mod remove;
 mod save;
 mod search;
@@ -60,6 +62,7 @@ pub use self::list::ListOptions;
 pub use self::plan::{ImageUser, RemoveOptions};
 pub use self::pull::PullRequest;
 pub use self::push::PushRequest;
+pub(crate) use self::remote::{Remote, RemoteLayer};
 pub use wharf_registry::Credentials;
 
 use self::claims::Claims;

@@ -55,10 +55,11 @@ struct Arrived<'a> {
 }
 
 /// The store as the place where layers go.
-struct Ingest<'a> {
-    store: &'a Store,
-    lease: &'a Lease,
-    repository: String,
+pub(super) struct Ingest<'a> {
+    pub(super) store: &'a Store,
+    pub(super) lease: &'a Lease,
+    /// Where they come from.
+    pub(super) repository: String,
 }
 
 impl Layers for Ingest<'_> {

@@ -6,6 +6,7 @@ use serde_json::json;
 use wharf_api::build::{Export, Outcome};
 
 use super::{
+    cache::Caches,
     context::{self, Context},
     display::{Display, Style},
     output::Output,
@@ -30,9 +31,9 @@ static FLAGS: &[Flag] = &[
     Flag::list("build-context", "Additional build contexts (e.g., name=path)").label("stringArray"),
     Flag::string("builder", "Override the configured builder instance").default("default").shown_default(""),
     Flag::list("cache-from", "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")")
-        .unsupported(),
+        .label("stringArray"),
     Flag::list("cache-to", "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")")
-        .unsupported(),
+        .label("stringArray"),
     Flag::string("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")")
         .default("build")
         .shown_default("\"build\""),
@@ -112,9 +113,10 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
         other => return Err(Error::message(format!("--call={other} is not supported by this version"))),
     };
     let output = Output::parse(&m.list("output"), m.bool("push"))?;
+    let caches = Caches::parse(&m.list("cache-from"), &m.list("cache-to"))?;
     let context = Context::open(m.arg(0), m.str("file"))?;
     let folders = context::named(&m.list("build-context"))?;
-    let mut request = request::request(cli, m, &context, &folders)?;
+    let mut request = request::request(cli, m, &context, &folders, &caches)?;
     request.newest = request.newest.or(request.epoch.filter(|_| output.rewrite_timestamp));
     request.export = if check { Export::Check } else { output.export() };
     let secrets = request::secrets(&m.list("secret"))?;
@@ -122,7 +124,8 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
     let mut display = Display::new(style, &context.dockerfile_name, &request.dockerfile);
     let outcome = cli.block_on(async {
         let hijacked = client.build_session().await?;
-        let files = session::Files { context: context.folder(), named: folders, secrets };
+        let files =
+            session::Files { context: context.folder(), named: folders, secrets, caches: caches.folders() };
         session::build(hijacked, &request, files, &output, &mut display).await
     })?;
     if check {
@@ -135,7 +138,7 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
         }
         return Err(Error::message(format!("failed to solve: {}", error.message)));
     }
-    display.finish(&outcome, &request.names);
+    display.finish(&outcome, &request.names, &caches.warnings);
     settle(m, &outcome, &request.names)?;
     if output.push {
         push(cli, &request.names)?;

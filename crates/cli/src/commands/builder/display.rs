@@ -125,11 +125,19 @@ impl Display {
                     partial: Vec::new(),
                     log: Vec::new(),
                 };
-                self.steps.insert(*step, made);
-                self.order.push(*step);
+                // A step may begin again: it was known, but it cannot be had.
+                if self.steps.insert(*step, made).is_none() {
+                    self.order.push(*step);
+                }
             }
             Event::Cached { step } => self.end(*step, |_| "CACHED".to_owned()),
             Event::Done { step } => self.end(*step, |seconds| format!("DONE {seconds:.1}s")),
+            Event::Status { step, text } => {
+                if let (Style::Plain, Some(found)) = (self.style, self.steps.get(step)) {
+                    let number = found.number;
+                    self.lines(number, [text.as_str()]);
+                }
+            }
             Event::Failed { step, error } => self.end(*step, |_| format!("ERROR: {error}")),
         }
     }
@@ -196,8 +204,8 @@ impl Display {
         print::err(&text);
     }
 
-    /// Shows the result.
-    pub(super) fn finish(&mut self, outcome: &Outcome, names: &[String]) {
+    /// Shows the result, and what is left to say.
+    pub(super) fn finish(&mut self, outcome: &Outcome, names: &[String], warnings: &[String]) {
         self.redraw();
         match self.style {
             Style::Plain => {
@@ -217,6 +225,17 @@ impl Display {
             Style::Quiet | Style::Json => return,
         }
         self.warnings(outcome);
+        let mut text = String::new();
+        // What failed although the build did not.
+        for step in self.order.iter().map(|step| &self.steps[step]) {
+            if step.end.starts_with("ERROR") {
+                let _ = write!(text, "------\n > {}:\n------\n", step.name);
+            }
+        }
+        for warning in warnings {
+            let _ = writeln!(text, "WARNING: {warning}");
+        }
+        print::err(&text);
     }
 
     fn warnings(&self, outcome: &Outcome) {

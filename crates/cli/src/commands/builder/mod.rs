@@ -1,6 +1,7 @@
 //! The commands below `builder` and `buildx`.
 
 pub(crate) mod build;
+mod cache;
 mod context;
 mod display;
 mod du;

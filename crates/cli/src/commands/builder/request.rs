@@ -6,7 +6,10 @@ use wharf_api::build::Request;
 use wharf_build::dockerfile::Dockerfile;
 use wharf_oci::Reference;
 
-use super::context::{Context, Folder};
+use super::{
+    cache::Caches,
+    context::{Context, Folder},
+};
 use crate::{
     Cli, Error, Matches, Result,
     commands::container::options::{extra_host, ulimits},
@@ -32,6 +35,7 @@ pub(super) fn request(
     m: &Matches,
     context: &Context,
     named: &BTreeMap<String, Folder>,
+    caches: &Caches,
 ) -> Result<Request> {
     let mut folders: BTreeMap<_, _> =
         named.iter().map(|(name, folder)| (name.clone(), folder.identity())).collect();
@@ -39,7 +43,7 @@ pub(super) fn request(
     let build_args = build_args(&m.list("build-arg"));
     let epoch = epoch(&build_args)?.or(m.bool("reproducible").then_some(0));
     Ok(Request {
-        auth: auth(cli, &context.dockerfile)?,
+        auth: auth(cli, &context.dockerfile, caches)?,
         dockerfile: context.dockerfile.clone(),
         ignore: context.ignore.clone(),
         target: m.opt("target").filter(|target| !target.is_empty()).map(str::to_owned),
@@ -71,6 +75,8 @@ pub(super) fn request(
         epoch,
         newest: epoch.filter(|_| m.bool("reproducible")),
         names: names(&m.list("tag"))?,
+        cache_from: caches.from.clone(),
+        cache_to: caches.to.clone(),
         ..Request::default()
     })
 }
@@ -139,16 +145,21 @@ fn remote_context(text: &str) -> Option<(String, String)> {
     value.contains("://").then(|| (name.to_owned(), value.to_owned()))
 }
 
-/// Credentials for the registries that the stages name.
+/// Credentials for the registries that the stages name, and those that caches are in.
 ///
 /// # Errors
 /// A credential helper fails.
-fn auth(cli: &Cli, dockerfile: &str) -> Result<BTreeMap<String, wharf_api::auth::AuthConfig>> {
+fn auth(
+    cli: &Cli,
+    dockerfile: &str,
+    caches: &Caches,
+) -> Result<BTreeMap<String, wharf_api::auth::AuthConfig>> {
     let config = cli.config();
     let mut found = BTreeMap::new();
     // The engine tells what is wrong with the file.
-    let Ok(file) = Dockerfile::parse(dockerfile) else { return Ok(found) };
-    for base in file.stages.iter().filter_map(|stage| Reference::parse(&stage.base).ok()) {
+    let stages = Dockerfile::parse(dockerfile).map(|file| file.stages).unwrap_or_default();
+    let bases = stages.iter().filter_map(|stage| Reference::parse(&stage.base).ok());
+    for base in bases.chain(caches.registries()) {
         if let Some(auth) = registry_auth::find(&config, registry_auth::server(base.domain()))? {
             found.insert(base.domain().to_owned(), auth);
         }

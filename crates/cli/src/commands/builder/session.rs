@@ -1,7 +1,7 @@
 //! The client's side of a build: answers the engine's questions and shows what it tells.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::{
 use wharf_api::build::{Ask, Event, Frame, GONE, HEAD, Outcome, Request, What};
 use wharf_client::Hijacked;
 
-use super::{context::Folder, display::Display, output::Output, request::Secret};
+use super::{cache, context::Folder, display::Display, output::Output, request::Secret};
 use crate::{Error, Result};
 
 /// Bytes of a file that are sent at once.
@@ -30,6 +30,8 @@ pub(super) struct Files {
     /// Named contexts.
     pub(super) named: BTreeMap<String, Folder>,
     pub(super) secrets: BTreeMap<String, Secret>,
+    /// Caches in folders.
+    pub(super) caches: cache::Folders,
 }
 
 /// Has the engine build, and returns what that ended in.
@@ -57,6 +59,7 @@ pub(super) async fn build(
         // Held until the engine has ended the stream: the end of ours would cancel the build.
         std::future::pending::<()>().await;
     });
+    let caches = files.caches.clone();
     let (questions, asked) = std::sync::mpsc::channel::<Ask>();
     tokio::task::spawn_blocking(move || {
         while let Ok(ask) = asked.recv() {
@@ -67,6 +70,7 @@ pub(super) async fn build(
     });
     // What is exported may be larger than memory, and is taken by code that blocks.
     let mut export = tempfile::tempfile()?;
+    let mut cached: HashMap<u32, File> = HashMap::new();
     let mut redraw = tokio::time::interval(REDRAW);
     loop {
         let frame = {
@@ -93,12 +97,25 @@ pub(super) async fn build(
                     display.output(step, text);
                 }
             }
+            Frame::CACHE => {
+                if let Some((cache, bytes)) = frame.number() {
+                    let file = match cached.entry(cache) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => new.insert(tempfile::tempfile()?),
+                    };
+                    io::Write::write_all(file, bytes)?;
+                }
+            }
             Frame::EXPORT => io::Write::write_all(&mut export, &frame.payload)?,
             Frame::DONE => {
                 let outcome: Outcome = serde_json::from_slice(&frame.payload).map_err(io::Error::other)?;
                 if outcome.error.is_none() {
                     export.seek(SeekFrom::Start(0))?;
                     output.take(export)?;
+                    for (cache, mut file) in cached {
+                        file.seek(SeekFrom::Start(0))?;
+                        caches.take(cache as usize, file)?;
+                    }
                 }
                 return Ok(outcome);
             }
@@ -150,6 +167,7 @@ impl Files {
             What::List { context } => self.list(context, &mut data),
             What::Fetch { context, paths } => self.fetch(context, paths, &mut data),
             What::Secret { name } => self.secret(name, &mut data),
+            What::Cache { cache, file } => self.cache(*cache, file, &mut data),
         };
         match answered {
             Ok(()) => send(Frame::END, b""),
@@ -167,6 +185,18 @@ impl Files {
         let secret = self.secrets.get(name);
         let secret = secret.ok_or_else(|| Unanswered::Refused(format!("secret {name}: not found")))?;
         send(&secret.read().map_err(|error| Unanswered::Refused(error.to_string()))?)
+    }
+
+    fn cache(&self, cache: usize, file: &str, send: &mut Send<'_>) -> Sent {
+        let refused = |error: io::Error| Unanswered::Refused(crate::error::go_os_error(&error));
+        let mut file = self.caches.open(cache, file).map_err(refused)?;
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match file.read(&mut buffer).map_err(refused)? {
+                0 => return Ok(()),
+                got => send(&buffer[..got])?,
+            }
+        }
     }
 
     /// Sends a listing.
