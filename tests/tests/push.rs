@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::process::Command;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    sync::mpsc::{self, Sender},
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use wharf_tests::{Archive, Registry, TestDaemon, http_get};
@@ -134,4 +142,81 @@ fn failures_come_in_the_stream() {
         output.stderr
     );
     assert!(!output.stdout.contains("The push refers"), "{}", output.stdout);
+}
+
+/// What a registry that takes uploads slowly has seen of one.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Begun,
+    Complete,
+    Cut,
+}
+
+/// A registry that has nothing and takes a layer in pieces of 64 KiB, ten a second.
+fn slow_registry(seen: Sender<Seen>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let seen = seen.clone();
+            thread::spawn(move || take(stream, &seen));
+        }
+    });
+    address
+}
+
+fn take(mut stream: TcpStream, seen: &Sender<Seen>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Ok(());
+        }
+    }
+    let method = head.split(' ').next().unwrap();
+    if method == "PATCH" {
+        let _ = seen.send(Seen::Begun);
+        let (mut piece, mut last) = (vec![0; 64 << 10], Vec::new());
+        let end = loop {
+            match reader.read(&mut piece) {
+                Ok(0) | Err(_) => break Seen::Cut,
+                Ok(length) => last = [&last[last.len().saturating_sub(5)..], &piece[..length]].concat(),
+            }
+            if last.ends_with(b"0\r\n\r\n") {
+                break Seen::Complete;
+            }
+            thread::sleep(Duration::from_millis(100));
+        };
+        let _ = seen.send(end);
+        return Ok(());
+    }
+    let status = match method {
+        "HEAD" => "404 Not Found",
+        "POST" => "202 Accepted\r\nLocation: /v2/upload/1",
+        _ => "200 OK",
+    };
+    write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+}
+
+#[test]
+fn a_client_that_goes_ends_its_push() {
+    let daemon = TestDaemon::start("pushgone");
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    let filler: Vec<u8> = (0..8 << 20).map(|_| random()).collect();
+    let archive = daemon.folder.join("image.tar");
+    let (sender, seen) = mpsc::channel();
+    let name = format!("{}/big:1", slow_registry(sender));
+    fs::write(&archive, Archive::busybox_with("big", &filler).to_tar(&name)).unwrap();
+    daemon.run(&["load", "-q", "-i", archive.to_str().unwrap()]);
+    let mut client = daemon.command(&["push", &name]).spawn().unwrap();
+    assert_eq!(seen.recv_timeout(Duration::from_secs(60)), Ok(Seen::Begun));
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!(seen.recv_timeout(Duration::from_secs(60)), Ok(Seen::Cut));
+    // The image is as it was, and nothing is held: it can go.
+    daemon.run(&["rmi", &name]);
 }

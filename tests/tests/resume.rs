@@ -185,6 +185,30 @@ fn a_beginning_that_is_not_of_the_blob_is_not_believed() {
     assert_eq!((slow.offsets.lock().unwrap().last(), kept(&daemon)), (Some(&0), 0));
 }
 
+#[test]
+fn what_nobody_goes_on_with_is_pruned() {
+    let mut daemon = TestDaemon::start("unwanted");
+    let slow = Slow::start();
+    let mut client = daemon.command(&["pull", &slow.image()]).spawn().unwrap();
+    partial_is_written(&daemon);
+    // A pull that runs is not disturbed.
+    daemon.run(&["image", "prune", "-f"]);
+    assert!(kept(&daemon) > 2 << 20);
+    daemon.kill();
+    client.wait().unwrap();
+    daemon.launch();
+    // A filter says what images have; this has nothing yet.
+    daemon.run(&["image", "prune", "-f", "--filter", "label=x"]);
+    assert!(kept(&daemon) > 2 << 20);
+    let said = daemon.run(&["system", "prune", "-f"]);
+    let space = said.lines().find_map(|line| line.strip_prefix("Total reclaimed space: ")).expect(&said);
+    assert!(space.ends_with("MB"), "{said}");
+    assert_eq!(kept(&daemon), 0);
+    slow.going.store(true, Ordering::SeqCst);
+    daemon.run(&["pull", "-q", &slow.image()]);
+    assert_eq!(*slow.offsets.lock().unwrap(), [0, 0]);
+}
+
 /// Folders of layers that are being unpacked.
 fn unfinished_layers(data: &Path) -> usize {
     let entries = fs::read_dir(data.join("snapshots")).unwrap().flatten();

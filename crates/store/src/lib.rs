@@ -39,7 +39,7 @@ pub use error::{Error, Result};
 pub use gzip::gzip;
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
-pub use partial::Partial;
+pub use partial::{Partial, RunningPull};
 pub use snapshot::{
     Bind, Change, ChangeKind, Decompressed, Mounts, Snapshot, Snapshots, Unpack, pack, unpack,
 };

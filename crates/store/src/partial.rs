@@ -3,10 +3,12 @@
 //! A beginning is a file under `content/`, written as the blob comes in. It is not trusted: the next pull reads it as the
 //! first part of the blob, and the blob's digest decides. Losing it costs a download, never a pull.
 
-use std::fs::File;
+use std::collections::{HashMap, HashSet};
+use std::fs::{DirEntry, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use wharf_db::{Index, Table, View};
 use wharf_oci::Digest;
 
+use crate::layer::LAYERS;
 use crate::{Error, Result, Store};
 
 /// How long an interrupted pull is waited for.
@@ -33,6 +36,24 @@ pub(crate) struct Unfinished {
     since: Timestamp,
 }
 
+/// A pull at work. Dropping it leaves to the next one what has come.
+pub struct RunningPull {
+    store: Store,
+    name: String,
+}
+
+impl Drop for RunningPull {
+    fn drop(&mut self) {
+        let mut running = self.store.running();
+        if let Some(count) = running.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(&self.name);
+            }
+        }
+    }
+}
+
 /// The beginning of a blob.
 #[derive(Debug)]
 pub struct Partial {
@@ -43,10 +64,17 @@ pub struct Partial {
 
 impl Store {
     /// Notes that a pull named `name` wants these layers. Until [`Store::pull_ended`], at most for a day, those that arrive
-    /// stay stored, also when the engine ends meanwhile.
-    pub fn pull_begun(&self, name: &str, chains: &[Digest]) -> Result<()> {
+    /// stay stored, also when the engine ends meanwhile; while what is returned lives, nobody gives them up.
+    pub fn pull_begun(&self, name: &str, chains: &[Digest]) -> Result<RunningPull> {
         let row = Unfinished { chains: chains.to_vec(), since: Timestamp::now() };
-        Ok(self.0.db.write(|tx| UNFINISHED.put(tx, name, &row))?)
+        *self.running().entry(name.to_owned()).or_default() += 1;
+        let running = RunningPull { store: self.clone(), name: name.to_owned() };
+        self.0.db.write(|tx| UNFINISHED.put(tx, name, &row))?;
+        Ok(running)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that nobody will go on with a pull.
@@ -75,6 +103,45 @@ impl Store {
         Ok(!UNFINISHED.find_keys(view, &BY_CHAIN, chain)?.is_empty())
     }
 
+    /// Gives up what unfinished pulls left behind that nobody runs: layers that nothing else uses, and the beginnings of
+    /// blobs. Returns the bytes that were.
+    pub fn drop_unfinished(&self) -> Result<u64> {
+        let files = self.partial_files()?;
+        let (running, mut freed) = self.0.db.write(|tx| {
+            let (mut running, mut freed) = (HashSet::new(), 0);
+            for (name, pull) in UNFINISHED.list(tx)? {
+                if self.running().contains_key(&name) {
+                    running.extend(pull.chains.iter().map(|chain| chain.short().to_owned()));
+                    continue;
+                }
+                UNFINISHED.delete(tx, &name)?;
+                // The upper layers use the lower ones.
+                for chain in pull.chains.iter().rev() {
+                    let size = LAYERS.get(tx, chain.as_str())?.map_or(0, |record| record.info.size);
+                    if self.drop_layer(tx, chain)? {
+                        freed += size;
+                    }
+                }
+            }
+            Ok::<_, Error>((running, freed))
+        })?;
+        let wanted = |name: &str| name.rsplit_once('-').is_some_and(|(_, chain)| running.contains(chain));
+        for file in files.iter().filter(|file| !wanted(&file.file_name().to_string_lossy())) {
+            let size = file.metadata().map_or(0, |stat| stat.len());
+            if std::fs::remove_file(file.path()).is_ok() {
+                freed += size;
+            }
+        }
+        Ok(freed)
+    }
+
+    fn partial_files(&self) -> Result<Vec<DirEntry>> {
+        let folder = self.content_dir();
+        let entries = std::fs::read_dir(&folder).map_err(|source| Error::io("read", &folder, source))?;
+        let is_partial = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
+        Ok(entries.flatten().filter(is_partial).collect())
+    }
+
     /// Forgets what was waited for long enough.
     pub(crate) fn drop_old_partials(&self) -> Result<()> {
         let oldest = Timestamp::now().checked_sub(PATIENCE).unwrap_or(Timestamp::MIN);
@@ -82,13 +149,8 @@ impl Store {
         for (name, _) in pulls.iter().filter(|(_, pull)| pull.since < oldest) {
             self.pull_ended(name)?;
         }
-        let folder = self.content_dir();
-        for entry in
-            std::fs::read_dir(&folder).map_err(|source| Error::io("read", &folder, source))?.flatten()
-        {
-            if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_old(&entry.path()) {
-                let _ = std::fs::remove_file(entry.path());
-            }
+        for entry in self.partial_files()?.iter().filter(|entry| is_old(&entry.path())) {
+            let _ = std::fs::remove_file(entry.path());
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub(crate) struct Inner {
     layers: Mutex<()>,
     /// How many leases hold each chain id.
     pub(crate) pins: Mutex<HashMap<Digest, usize>>,
+    /// How many run of the pulls that have begun, by name.
+    pub(crate) running: Mutex<HashMap<String, usize>>,
     /// Held while the trash is emptied.
     pub(crate) emptying: Mutex<()>,
     /// Options every overlay mount of ours needs on this kernel.
@@ -63,6 +65,7 @@ impl Store {
             limits,
             layers: Mutex::default(),
             pins: Mutex::default(),
+            running: Mutex::default(),
             emptying: Mutex::default(),
             overlay_options: overlay_options(),
         }));

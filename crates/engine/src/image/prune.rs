@@ -12,6 +12,7 @@ const FILTERS: &[&str] = &["dangling", "label", "label!", "until"];
 
 impl Images {
     /// Removes images without a name, or with `dangling=false` all that no container uses; `users` are all containers.
+    /// Without another filter also what pulls left behind that were not finished.
     ///
     /// # Errors
     /// 400 for a filter that means nothing.
@@ -42,7 +43,10 @@ impl Images {
                 deleted.extend(self.prune_one(image, users));
             }
         }
-        let space = deleted.iter().filter_map(|item| sizes.get(&item.deleted)).sum();
+        let mut space = deleted.iter().filter_map(|item| sizes.get(&item.deleted)).sum();
+        if !["label", "label!", "until"].iter().any(|key| filters.contains(key)) {
+            space += self.store.drop_unfinished()?;
+        }
         let attributes = [("reclaimed".to_owned(), format!("{space}"))].into();
         self.events.publish("image", "prune", "", attributes);
         Ok(PruneResponse { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed: space })

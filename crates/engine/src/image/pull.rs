@@ -227,7 +227,7 @@ impl Images {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
         let chains: Vec<Digest> = jobs.iter().map(|job| job.chain.clone()).collect();
-        self.store.pull_begun(id.as_str(), &chains)?;
+        let _running = self.store.pull_begun(id.as_str(), &chains)?;
         let fetched = fetch::fetch(jobs, from, progress);
         if let Err(error) = &fetched
             && !failure::is_interruption(error)

@@ -12,7 +12,7 @@ use wharf_registry::Repository;
 use wharf_store::{ImageRecord, LayerInfo, LayerOrigin, NewImage};
 
 use super::upload::{self, Job, Target};
-use super::{Credentials, Images, failure, runtime};
+use super::{Cancel, Credentials, Images, failure, runtime};
 use crate::{Error, Result};
 
 /// What is to be pushed.
@@ -24,6 +24,8 @@ pub struct PushRequest {
     pub platform: Option<Platform>,
     /// For the registry.
     pub credentials: Option<Credentials>,
+    /// Ends it before its time.
+    pub cancel: Cancel,
 }
 
 /// An image to be pushed under a name.
@@ -69,10 +71,12 @@ impl Images {
         let sources = mount_sources(&images, name);
         let client = self.registry();
         let connected = client.push_to(name, request.credentials.as_ref(), &sources);
-        let repository = runtime.block_on(connected).map_err(failure::push)?;
+        let cancel = &request.cancel;
+        let connected = runtime.block_on(cancel.unless(connected)).ok_or_else(failure::cancelled)?;
+        let repository = connected.map_err(failure::push)?;
         let parallel = self.parallel().uploads;
         let target =
-            Target { repository: &repository, name, store: &self.store, runtime: &runtime, parallel };
+            Target { repository: &repository, name, store: &self.store, runtime: &runtime, cancel, parallel };
         for image in &images {
             self.push_image(image, &target, progress)?;
         }
@@ -129,10 +133,9 @@ impl Images {
         });
         let placed = upload::upload(jobs.collect(), target, progress)?;
         let config = image.config.clone().into_bytes();
-        let (repository, runtime) = (target.repository, target.runtime);
         let body = body(image, &placed)?;
-        let put = put(repository, &image.reference, &image.record.id, config, &body);
-        let digest = runtime.block_on(put).map_err(failure::push)?;
+        let digest =
+            target.wait(put(target.repository, &image.reference, &image.record.id, config, &body))?;
         self.pushed(image, &body, &digest)?;
         let (tag, size) = (image.reference.tag().unwrap_or_default(), body.bytes.len());
         progress(Progress::status(format!("{tag}: digest: {digest} size: {size}")));

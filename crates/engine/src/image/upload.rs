@@ -15,6 +15,7 @@ use wharf_oci::{Digest, Reference};
 use wharf_registry::{Error as RegistryError, Parts, Repository, Session, Started};
 use wharf_store::{LayerInfo, LayerOrigin, LayerTar, Store};
 
+use super::cancel::Cancel;
 use super::failure;
 use super::fetch::{Pace, forward};
 use crate::{Error, Result};
@@ -44,6 +45,8 @@ pub(super) struct Target<'a> {
     pub(super) store: &'a Store,
     /// Runs the transfers.
     pub(super) runtime: &'a Handle,
+    /// Ends them.
+    pub(super) cancel: &'a Cancel,
     /// Layers uploaded at once.
     pub(super) parallel: usize,
 }
@@ -122,12 +125,17 @@ impl Shared<'_> {
 }
 
 impl Target<'_> {
+    /// Waits for the registry, unless nobody wants it to any more.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = wharf_registry::Result<T>>) -> Result<T> {
+        let done = self.runtime.block_on(self.cancel.unless(work));
+        done.ok_or_else(failure::cancelled)?.map_err(failure::push)
+    }
+
     fn layer(&self, job: &Job, lines: &Sender<Progress>) -> Result<LayerOrigin> {
         let id = job.info.diff_id.short();
         let report = |status: String| drop(lines.send(Progress::step(id, status)));
         let mut session = None;
-        let found = self.runtime.block_on(self.find(&ways(job, self.name), &mut session));
-        let placed = match found.map_err(failure::push)? {
+        let placed = match self.wait(self.find(&ways(job, self.name), &mut session))? {
             Some(Way::Mount(origin, path)) => {
                 report(format!("Mounted from {path}"));
                 origin
@@ -200,8 +208,7 @@ impl Target<'_> {
         lines: &Sender<Progress>,
     ) -> Result<LayerOrigin> {
         let source = || compressed(self.store.layer_tar(&info.chain_id), info, lines);
-        let sent = self.runtime.block_on(self.repository.put_stream(&source, session));
-        let sent = sent.map_err(failure::push)?;
+        let sent = self.wait(self.repository.put_stream(&source, session))?;
         Ok(LayerOrigin {
             repository: self.name.name(),
             digest: sent.digest,

@@ -47,8 +47,9 @@ pub(super) async fn push(call: Call) -> Result {
         reference = reference.with_tag(tag).map_err(|error| Failure::invalid(error.to_string()))?;
     }
     let (platform, credentials) = (images::platform(&call)?, credentials(&call));
-    let request = PushRequest { reference, platform, credentials };
-    progress(move |report| Ok(call.engine.images.push(&request, report)?)).await
+    let (wanted, cancel) = Cancel::pair();
+    let request = PushRequest { reference, platform, credentials, cancel };
+    produce::progress_until_gone(wanted, move |report| Ok(call.engine.images.push(&request, report)?)).await
 }
 
 async fn import(mut call: Call) -> Result {

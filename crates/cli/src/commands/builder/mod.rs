@@ -6,7 +6,7 @@ mod context;
 mod display;
 mod du;
 mod output;
-mod prune;
+pub(crate) mod prune;
 mod request;
 mod session;
 mod shell;

@@ -20,11 +20,12 @@ static FLAGS: &[Flag] = &[
 /// The definition.
 pub(crate) const COMMAND: Command = Command::new("prune", "", "Remove build cache").flags(FLAGS).run(run);
 
+/// What was removed of the build cache.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct Pruned {
-    caches_deleted: Option<Vec<String>>,
-    space_reclaimed: u64,
+pub(crate) struct Pruned {
+    pub(crate) caches_deleted: Option<Vec<String>>,
+    pub(crate) space_reclaimed: u64,
 }
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {

@@ -1,9 +1,14 @@
 //! `system prune`.
 
 use wharf_api::{container, image, network, volume};
+use wharf_client::BuildPruneOptions;
 
 use crate::{
-    Cli, Error, Matches, Result, command::Command, commands::image::prune::lines, flag::Flag, prompt, prune,
+    Cli, Error, Matches, Result,
+    command::Command,
+    commands::{builder::prune as builder, image::prune::lines},
+    flag::Flag,
+    prompt, prune,
 };
 
 static FLAGS: &[Flag] = &[
@@ -44,6 +49,10 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         let images: image::PruneResponse = client.image_prune(&dangling).await?;
         prune::report("Deleted Images:", &lines(&images));
         total += images.space_reclaimed;
+        let cache: builder::Pruned =
+            client.build_prune(&BuildPruneOptions { all, keep: 0, filters: filters.clone() }).await?;
+        prune::report("Deleted build cache objects:", &cache.caches_deleted.unwrap_or_default());
+        total += cache.space_reclaimed;
         prune::total(total);
         Ok(())
     })
