@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::{self, BufReader, Read, Write},
+    io::{self, BufReader, Read, Write as _},
     os::unix::net::UnixStream,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,13 +18,12 @@ use wharf_api::build::{
 use wharf_api::container::Resources;
 use wharf_build::{
     dockerfile::Dockerfile,
-    graph::Graph,
     plan::{NamedContext, PlanOptions},
 };
 use wharf_oci::{Platform, Reference};
 
 use super::{
-    BuildClient, BuildRequest, Cancel, Report, RunOptions, Solved,
+    BuildClient, BuildRequest, Cancel, Report, RunOptions,
     classic::{read_text, without_ignored},
     failure::BuildError,
     frontend,
@@ -35,9 +34,6 @@ use crate::{Engine, Error, Result, image::Credentials};
 
 /// Pieces of an answer that are read ahead.
 const AHEAD: usize = 8;
-
-/// Bytes of an export that are sent at once.
-const PIECE: usize = 256 << 10;
 
 impl Engine {
     /// Serves a client of `wharf build` to its end.
@@ -102,48 +98,12 @@ impl Engine {
         frontend::check(&dockerfile, &build.options)?;
         let graph = self.plan_build(&dockerfile, &build)?;
         outcome.warnings = graph.warnings.iter().map(warning).collect();
-        if request.export == Export::Check {
+        if request.exports.contains(&Export::Check) {
             return Ok(());
         }
         let solved = self.solve(&graph, &build, &client, cancel)?;
-        self.export(request, &build, &graph, &solved, session, outcome)?;
+        solved.export(request, &build, session, outcome)?;
         client.kept.values().for_each(Kept::settle);
-        Ok(())
-    }
-
-    fn export(
-        self: &Arc<Self>,
-        request: &Request,
-        build: &BuildRequest,
-        graph: &Graph,
-        solved: &Solved<'_>,
-        session: &Session,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
-        if graph.outputs.len() > 1 && request.export != Export::Nothing {
-            return Err(Error::not_implemented("images for several platforms are not supported"));
-        }
-        match request.export {
-            Export::Nothing | Export::Check => {}
-            Export::Image | Export::Archive => {
-                let built = solved.images(build)?;
-                if request.export == Export::Archive {
-                    let names: Vec<String> = match build.names.as_slice() {
-                        [] => built.images.iter().map(ToString::to_string).collect(),
-                        names => names.iter().map(Reference::familiar).collect(),
-                    };
-                    let mut out = Exporter::new(session);
-                    self.images.save(&names, None, &mut out)?;
-                    out.flush().map_err(|error| Error::system(error.to_string()))?;
-                }
-                outcome.images = built.images.iter().map(ToString::to_string).collect();
-            }
-            Export::Files => {
-                let mut out = Exporter::new(session);
-                solved.files(&mut out)?;
-                out.flush().map_err(|error| Error::system(error.to_string()))?;
-            }
-        }
         Ok(())
     }
 }
@@ -238,7 +198,7 @@ impl Session {
         Ok(Answer { parts, current: Vec::new(), at: 0, failed: None })
     }
 
-    fn send(&self, frame: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.output().write_all(frame)
     }
 
@@ -368,37 +328,6 @@ impl BuildClient for Client<'_> {
         };
         // A client that is gone cancels the build by itself.
         let _ = self.session.send(&Frame::document(Frame::EVENT, &event));
-    }
-}
-
-/// Sends what is exported.
-struct Exporter<'a> {
-    session: &'a Session,
-    buffer: Vec<u8>,
-}
-
-impl<'a> Exporter<'a> {
-    fn new(session: &'a Session) -> Self {
-        Self { session, buffer: Vec::with_capacity(PIECE) }
-    }
-}
-
-impl Write for Exporter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(PIECE - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..length]);
-        if self.buffer.len() == PIECE {
-            self.flush()?;
-        }
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.session.send(&Frame::bytes(Frame::EXPORT, &self.buffer))?;
-            self.buffer.clear();
-        }
-        Ok(())
     }
 }
 

@@ -8,11 +8,10 @@ use wharf_api::progress::{Progress, ProgressDetail};
 use wharf_db::View;
 use wharf_oci::image::{Descriptor, Document, Manifest, media_type};
 use wharf_oci::{Digest, Platform, Reference};
-use wharf_registry::Repository;
 use wharf_store::{ImageRecord, LayerInfo, LayerOrigin, NewImage};
 
 use super::upload::{self, Job, Target};
-use super::{Credentials, Images, failure, runtime};
+use super::{BuiltImage, Credentials, Images, failure, runtime};
 use crate::{Error, Result};
 
 /// What is to be pushed.
@@ -27,7 +26,7 @@ pub struct PushRequest {
 }
 
 /// An image to be pushed under a name.
-struct Outgoing {
+pub(super) struct Outgoing {
     reference: Reference,
     record: ImageRecord,
     config: String,
@@ -122,17 +121,10 @@ impl Images {
         target: &Target<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
-        let wanted = image.known.as_ref().map(|(_, manifest)| &manifest.layers);
-        let jobs = image.layers.iter().enumerate().map(|(at, info)| Job {
-            info: info.clone(),
-            wanted: wanted.map(|layers| layers[at].digest.clone()),
-        });
-        let placed = upload::upload(jobs.collect(), target, progress)?;
-        let config = image.config.clone().into_bytes();
-        let (repository, runtime) = (target.repository, target.runtime);
-        let body = body(image, &placed)?;
-        let put = put(repository, &image.reference, &image.record.id, config, &body);
-        let digest = runtime.block_on(put).map_err(failure::push)?;
+        let body = self.upload_blobs(image, target, progress)?;
+        let tag = image.reference.tag().unwrap_or("latest");
+        let put = target.repository.put_manifest(tag, &body.media_type, body.bytes.clone().into());
+        let digest = target.runtime.block_on(put).map_err(failure::push)?;
         self.pushed(image, &body, &digest)?;
         let (tag, size) = (image.reference.tag().unwrap_or_default(), body.bytes.len());
         progress(Progress::status(format!("{tag}: digest: {digest} size: {size}")));
@@ -142,6 +134,49 @@ impl Images {
             ..Progress::default()
         });
         Ok(())
+    }
+
+    /// Uploads layers and configuration, and returns the manifest that names them.
+    fn upload_blobs(
+        &self,
+        image: &Outgoing,
+        target: &Target<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Body> {
+        let wanted = image.known.as_ref().map(|(_, manifest)| &manifest.layers);
+        let jobs = image.layers.iter().enumerate().map(|(at, info)| Job {
+            info: info.clone(),
+            wanted: wanted.map(|layers| layers[at].digest.clone()),
+        });
+        let placed = upload::upload(jobs.collect(), target, progress)?;
+        let config = image.config.clone().into_bytes();
+        let put = target.repository.put_blob(&image.record.id, config.into());
+        target.runtime.block_on(put).map_err(failure::push)?;
+        body(image, &placed)
+    }
+
+    /// Pushes an image that is to be found by its digest only, which an index then names.
+    pub(super) fn push_by_digest(
+        &self,
+        image: &Outgoing,
+        target: &Target<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Descriptor> {
+        let body = self.upload_blobs(image, target, progress)?;
+        let entry = Descriptor::of(&body.media_type, &body.bytes);
+        let put = target.repository.put_manifest(entry.digest.as_str(), &body.media_type, body.bytes.into());
+        target.runtime.block_on(put).map_err(failure::push)?;
+        Ok(entry)
+    }
+
+    /// An image that need not be stored, as it is pushed.
+    pub(super) fn outgoing_built(&self, name: &Reference, (record, config): &BuiltImage) -> Result<Outgoing> {
+        let layers = self.db.read(|view| {
+            let layers = record.chains.iter().map(|chain| self.store.layer(view, chain));
+            layers.collect::<wharf_store::Result<Vec<_>>>()
+        })?;
+        let (record, config) = (record.clone(), config.clone());
+        Ok(Outgoing { reference: name.clone(), record, config, layers, known: None })
     }
 
     /// Remembers under which digest the image now is in the repository.
@@ -161,21 +196,8 @@ impl Images {
     }
 }
 
-/// Uploads the configuration and then the manifest, which makes the image visible.
-async fn put(
-    repository: &Repository,
-    reference: &Reference,
-    id: &Digest,
-    config: Vec<u8>,
-    body: &Body,
-) -> wharf_registry::Result<Digest> {
-    repository.put_blob(id, config.into()).await?;
-    let tag = reference.tag().unwrap_or("latest");
-    repository.put_manifest(tag, &body.media_type, body.bytes.clone().into()).await
-}
-
 /// Paths of repositories in the registry of `target` that layers of these images came from.
-fn mount_sources(images: &[Outgoing], target: &Reference) -> Vec<String> {
+pub(super) fn mount_sources(images: &[Outgoing], target: &Reference) -> Vec<String> {
     let origins = images.iter().flat_map(|image| &image.layers).flat_map(|layer| &layer.origins);
     let paths: BTreeSet<String> = origins
         .filter_map(|origin| Reference::parse(&origin.repository).ok())

@@ -1,7 +1,7 @@
 //! The client's side of a build: answers the engine's questions and shows what it tells.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::{
 use wharf_api::build::{Ask, Event, Frame, GONE, HEAD, Outcome, Request, What};
 use wharf_client::Hijacked;
 
-use super::{context::Folder, display::Display, output::Output, request::Secret};
+use super::{context::Folder, display::Display, output::Outputs, request::Secret};
 use crate::{Error, Result};
 
 /// Bytes of a file that are sent at once.
@@ -40,7 +40,7 @@ pub(super) async fn build(
     hijacked: Hijacked,
     request: &Request,
     files: Files,
-    output: &Output,
+    outputs: &Outputs,
     display: &mut Display,
 ) -> Result<Outcome> {
     let (mut input, mut to_engine) = hijacked.split();
@@ -66,7 +66,7 @@ pub(super) async fn build(
         }
     });
     // What is exported may be larger than memory, and is taken by code that blocks.
-    let mut export = tempfile::tempfile()?;
+    let mut exports = BTreeMap::new();
     let mut redraw = tokio::time::interval(REDRAW);
     loop {
         let frame = {
@@ -93,12 +93,21 @@ pub(super) async fn build(
                     display.output(step, text);
                 }
             }
-            Frame::EXPORT => io::Write::write_all(&mut export, &frame.payload)?,
+            Frame::EXPORT => {
+                let Some((place, bytes)) = frame.number() else { continue };
+                let file = match exports.entry(place) {
+                    Entry::Vacant(entry) => entry.insert(tempfile::tempfile()?),
+                    Entry::Occupied(entry) => entry.into_mut(),
+                };
+                io::Write::write_all(file, bytes)?;
+            }
             Frame::DONE => {
                 let outcome: Outcome = serde_json::from_slice(&frame.payload).map_err(io::Error::other)?;
                 if outcome.error.is_none() {
-                    export.seek(SeekFrom::Start(0))?;
-                    output.take(export)?;
+                    for (place, mut export) in exports {
+                        export.seek(SeekFrom::Start(0))?;
+                        outputs.take(place as usize, export)?;
+                    }
                 }
                 return Ok(outcome);
             }
