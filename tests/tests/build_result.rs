@@ -4,10 +4,12 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
-use wharf_tests::TestDaemon;
+use serde_json::{Value, json};
+use wharf_tests::{Registry, TestDaemon};
 
 /// The id of an image.
 fn id(daemon: &TestDaemon, name: &str) -> String {
@@ -114,4 +116,147 @@ fn a_linked_copy_survives_another_base() {
     daemon.run(&["rmi", "one", "two", "named"]);
     daemon.run(&["builder", "prune", "-af"]);
     assert_eq!(daemon.run(&["system", "check"]), "No problems found");
+}
+
+/// A native stage for all platforms, one that differs, and files.
+const PLATFORMS: &str = "FROM --platform=$BUILDPLATFORM busybox AS shared\nRUN cat /proc/sys/kernel/random/uuid >/id\n\
+    FROM --platform=$BUILDPLATFORM busybox AS cross\nARG TARGETARCH TARGETPLATFORM BUILDPLATFORM\n\
+    RUN echo $BUILDPLATFORM $TARGETPLATFORM $TARGETARCH >/target; uname -m >/ran\n\
+    FROM scratch\nCOPY --from=shared /id /\nCOPY --from=cross /target /ran /\nCOPY f /f\nENTRYPOINT [\"/f\"]\n";
+
+#[test]
+fn several_platforms_come_out_together() {
+    let daemon = TestDaemon::start("buildmulti");
+    let folder = daemon.context(PLATFORMS, &[("f", "x")]);
+    let (out, tar) = (daemon.folder.join("out"), daemon.folder.join("image.tar"));
+    let oci = format!("type=oci,dest={}", tar.display());
+    let built = daemon.build(
+        &folder,
+        &["--platform", "linux/amd64,linux/arm64", "-t", "multi:1", "-o", out.to_str().unwrap(), "-o", &oci],
+    );
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert!(built.stderr.contains("[linux/arm64 stage-2 1/3] COPY"), "{}", built.stderr);
+    let native = format!("linux/{}", daemon.run(&["version", "-f", "{{.Server.Arch}}"]));
+    let read = |path: &str| fs::read_to_string(out.join(path)).unwrap();
+    for architecture in ["amd64", "arm64"] {
+        let expected = format!("{native} linux/{architecture} {architecture}\n");
+        assert_eq!(read(&format!("linux_{architecture}/target")), expected);
+    }
+    for same in ["id", "ran", "f"] {
+        assert_eq!(read(&format!("linux_amd64/{same}")), read(&format!("linux_arm64/{same}")), "{same}");
+    }
+    // The archive is one index, from which the engine takes what is for it.
+    let layout = daemon.folder.join("layout");
+    let oci = format!("type=oci,tar=false,dest={}", layout.display());
+    let again = daemon.build(&folder, &["--platform=linux/amd64", "--platform=linux/arm64", "-o", &oci]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let document = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let index = document(&layout.join("index.json"));
+    let digest = index["manifests"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    let inner = document(&layout.join("blobs/sha256").join(&digest));
+    let platforms: Vec<_> =
+        inner["manifests"].as_array().unwrap().iter().map(|entry| entry["platform"].clone()).collect();
+    assert_eq!(
+        platforms,
+        [json!({"os": "linux", "architecture": "amd64"}), json!({"os": "linux", "architecture": "arm64"})]
+    );
+    assert!(daemon.run(&["load", "-i", tar.to_str().unwrap()]).contains("multi:1"));
+    assert_eq!(daemon.run(&["image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", "multi:1"]), native);
+    // The engine itself keeps one image under a name.
+    let refused = daemon.build(&folder, &["--platform", "linux/amd64,linux/arm64", "-t", "multi:2"]);
+    assert!(
+        refused.stderr.starts_with("ERROR: failed to build: Multi-platform build is not supported"),
+        "{}",
+        refused.stderr
+    );
+    assert_ne!(daemon.wharf(&["image", "inspect", "multi:2"]).code, 0);
+}
+
+#[test]
+fn an_index_is_pushed() {
+    let daemon = TestDaemon::start("buildindex");
+    let registry = Registry::start(&daemon.folder);
+    let name = format!("{}/group/multi:1", registry.address);
+    let folder = daemon.context(PLATFORMS, &[("f", "x")]);
+    let metadata = daemon.folder.join("metadata.json");
+    let built = daemon.build(
+        &folder,
+        &[
+            "--platform",
+            "linux/amd64,linux/arm64",
+            "-t",
+            &name,
+            "--push",
+            "--metadata-file",
+            metadata.to_str().unwrap(),
+        ],
+    );
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let metadata: Value = serde_json::from_slice(&fs::read(metadata).unwrap()).unwrap();
+    assert_eq!(metadata, json!({"containerimage.digest": registry.digest(&name), "image.name": name}));
+    for architecture in ["arm64", "amd64"] {
+        daemon.run(&["pull", "-q", "--platform", &format!("linux/{architecture}"), &name]);
+        assert_eq!(daemon.run(&["image", "inspect", "-f", "{{.Architecture}}", &name]), architecture);
+    }
+    let nameless = daemon.build(&folder, &["--platform", "linux/amd64,linux/arm64", "--push"]);
+    assert_eq!(nameless.stderr, "ERROR: failed to build: tag is needed when pushing to registry\n");
+}
+
+#[test]
+fn what_cannot_run_here_is_told_before_anything_is_done() {
+    let daemon = TestDaemon::start("buildforeign");
+    let base = daemon.context("FROM scratch\nCOPY f /f\n", &[("f", "x")]);
+    assert_eq!(daemon.build(&base, &["--platform", "linux/s390x", "-t", "foreign"]).code, 0);
+    let text = "FROM --platform=$BUILDPLATFORM busybox AS first\nRUN sleep 1\nFROM foreign AS last\nCOPY --from=first /bin/sh /bin/sh\nRUN make\n";
+    let folder = daemon.context(text, &[]);
+    let failed = daemon.build(&folder, &["--platform", "linux/s390x"]);
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    let reason = "[last 3/3] RUN make: cannot run programs for linux/s390x on this host: no emulator for s390x is \
+                  registered with the kernel (binfmt_misc)";
+    assert!(failed.stderr.contains(reason), "{}", failed.stderr);
+    assert!(!failed.stderr.contains("sleep 1"), "{}", failed.stderr);
+}
+
+#[test]
+fn results_go_to_several_places() {
+    let daemon = TestDaemon::start("buildouts");
+    let folder = daemon.context("FROM scratch\nCOPY f /f\n", &[("f", "x")]);
+    let path = |name: &str| daemon.folder.join(name).display().to_string();
+    let built = daemon.build(
+        &folder,
+        &[
+            "-o",
+            &path("out"),
+            "-o",
+            &format!("type=tar,dest={}", path("out.tar")),
+            "-o",
+            "type=image,name=named:1",
+            "--metadata-file",
+            &path("metadata"),
+            "-t",
+            "other",
+        ],
+    );
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert_eq!(fs::read_to_string(daemon.folder.join("out/f")).unwrap(), "x");
+    let mut archive = tar::Archive::new(fs::File::open(path("out.tar")).unwrap());
+    assert_eq!(archive.entries().unwrap().count(), 1);
+    let image = id(&daemon, "named:1");
+    assert_eq!(id(&daemon, "other"), image);
+    let metadata: Value = serde_json::from_slice(&fs::read(path("metadata")).unwrap()).unwrap();
+    assert_eq!(
+        metadata,
+        json!({
+            "containerimage.config.digest": image,
+            "containerimage.digest": image,
+            "image.name": "docker.io/library/other,docker.io/library/named:1",
+        })
+    );
+    let refused = daemon.build(&folder, &["-o", &path("out"), "--iidfile", &path("iid")]);
+    assert_eq!(refused.stderr, "ERROR: local and tar exporters are incompatible with image ID file\n");
+    // An archive alone leaves nothing in the engine.
+    let oci = format!("type=oci,dest={}", path("oci.tar"));
+    assert_eq!(daemon.build(&folder, &["-o", &oci, "-t", "away"]).code, 0);
+    assert_ne!(daemon.wharf(&["image", "inspect", "away"]).code, 0);
+    assert!(daemon.run(&["load", "-i", &path("oci.tar")]).contains("away"));
 }

@@ -47,7 +47,7 @@ impl Frame {
     pub const EVENT: u8 = 17;
     /// Engine: number of a step, what it wrote.
     pub const OUTPUT: u8 = 18;
-    /// Engine: part of what is exported.
+    /// Engine: place of an export in [`Request::exports`], part of it.
     pub const EXPORT: u8 = 19;
     /// Engine: the [`Outcome`].
     pub const DONE: u8 = 20;
@@ -142,8 +142,8 @@ pub struct Request {
     pub newest: Option<i64>,
     /// Names of the image.
     pub names: Vec<String>,
-    /// What comes out.
-    pub export: Export,
+    /// What comes out, one for each destination.
+    pub exports: Vec<Export>,
     /// For registries, by host.
     pub auth: BTreeMap<String, AuthConfig>,
     /// Caches that results are taken from.
@@ -159,9 +159,11 @@ pub enum Export {
     /// An image in the engine.
     #[default]
     Image,
-    /// A tar of the files, sent to the client.
+    /// Images for several platforms, and an index of them, in the registries of the names.
+    Push,
+    /// A tar of the files, sent to the client; of several platforms each in a folder `os_architecture`.
     Files,
-    /// An archive of the image, sent to the client.
+    /// An archive of the image, or of an index of images for several platforms, sent to the client.
     Archive,
     /// Nothing: the steps are only done.
     Nothing,
@@ -277,6 +279,8 @@ pub enum Event {
 pub struct Outcome {
     /// Ids of the images.
     pub images: Vec<String>,
+    /// Digest of the index of images for several platforms.
+    pub index: Option<String>,
     /// Findings of the checks.
     pub warnings: Vec<Warning>,
     /// Why it failed.

@@ -40,7 +40,7 @@ impl Images<'_> {
         let id = Digest::sha256(new.config);
         let mut record = match IMAGES.get(tx, id.as_str())? {
             Some(record) => record,
-            None => self.describe(tx, &id, new.config)?,
+            None => self.describe(tx, new.config)?,
         };
         if let Some(manifest) = new.manifest {
             let digest = Digest::sha256(manifest);
@@ -130,7 +130,11 @@ impl Images<'_> {
         Ok(name.map(|name| name.image))
     }
 
-    fn describe(&self, view: &View<'_>, id: &Digest, config: &[u8]) -> Result<ImageRecord> {
+    /// The record of an image with this configuration, which need not be stored.
+    ///
+    /// Errors: a configuration that cannot be read, a layer that is not stored ([`Error::NoLayer`]).
+    pub fn describe(&self, view: &View<'_>, config: &[u8]) -> Result<ImageRecord> {
+        let id = &Digest::sha256(config);
         let config = parse_config(config)?;
         let chains = chain_ids(&config.rootfs.diff_ids);
         let mut size = 0;

@@ -96,9 +96,9 @@ impl Engine {
             client.prepare(dockerfile, &graph);
         }
         let solved = self.solve(&graph, request, client, cancel)?;
-        let built = solved.images(request)?;
+        let images = solved.images(request)?;
         client.finish();
-        for id in &built.images {
+        for id in &images {
             let text = match quiet {
                 true => format!("{id}\n"),
                 false => {

@@ -10,31 +10,35 @@ use wharf_oci::{
 use wharf_store::NewImage;
 
 use super::worker::Layers;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, image::BuiltImage};
 
 impl Engine {
-    /// Stores the image of an output whose nodes have these file systems, and returns its id. Its configuration gets
-    /// `extra` too.
-    pub(super) fn put_built(
-        &self,
-        output: &Output,
-        root: &Layers,
-        made: &dyn Fn(wharf_build::graph::NodeId) -> Option<Timestamp>,
-        epoch: Option<i64>,
-        names: &[Reference],
-        extra: Option<(String, serde_json::Value)>,
-    ) -> Result<Digest> {
-        let mut config = self.built_config(output, root, made, epoch)?;
-        config.extra.extend(extra);
-        let config = serde_json::to_vec(&config).map_err(|error| Error::system(error.to_string()))?;
+    /// Stores an image and names it; returns its id.
+    pub(super) fn put_built(&self, config: &[u8], names: &[Reference]) -> Result<Digest> {
         let record = self.db.write(|tx| {
-            let new = NewImage { config: &config, manifest: None, parent: None };
+            let new = NewImage { config, manifest: None, parent: None };
             Ok::<_, Error>(self.store.images().put(tx, new)?)
         })?;
         for name in names {
             self.images.tag(record.id.as_str(), name)?;
         }
         Ok(record.id)
+    }
+
+    /// The image of an output whose nodes have these file systems. Its configuration gets `extra` too.
+    pub(super) fn built_image(
+        &self,
+        output: &Output,
+        root: &Layers,
+        made: &dyn Fn(wharf_build::graph::NodeId) -> Option<Timestamp>,
+        epoch: Option<i64>,
+        extra: Option<(String, serde_json::Value)>,
+    ) -> Result<BuiltImage> {
+        let mut config = self.built_config(output, root, made, epoch)?;
+        config.extra.extend(extra);
+        let config = serde_json::to_string(&config).map_err(|error| Error::system(error.to_string()))?;
+        let record = self.db.read(|view| self.store.images().describe(view, config.as_bytes()))?;
+        Ok((record, config))
     }
 
     fn built_config(

@@ -6,7 +6,8 @@
 //! - `tree`, `select`, `place`: files of a client, which of them a step means, and putting them into a file system
 //! - `frontend`: which `# syntax=` is understood
 //! - `entitlement`: what steps may do only if they were allowed to
-//! - `image`: the image that comes out
+//! - `emulation`: for which processors steps can run
+//! - `image`, `export`: the image that comes out, and where it goes
 //! - `classic`, `session`: the two protocols that clients build with
 //! - `cache`: results that builds on other hosts share; `vertex`: work that is no step, as progress shows it
 //! - `prune`: the build cache; `failed`: the file system of a step that failed
@@ -16,7 +17,9 @@ mod cache;
 mod cancel;
 mod classic;
 mod copy;
+mod emulation;
 mod entitlement;
+mod export;
 mod failed;
 mod failure;
 mod frontend;
@@ -52,6 +55,7 @@ use wharf_build::{
     solve::{Claims, solve},
 };
 use wharf_oci::{Digest, Platform, Reference};
+use wharf_store::Snapshot;
 
 use self::{
     cache::Imports,
@@ -63,7 +67,7 @@ use self::{
 pub use self::{cancel::Cancel, classic::ClassicRequest, prune::PruneOptions, run::RunOptions};
 use crate::{
     Engine, Result,
-    image::{Credentials, PullRequest},
+    image::{BuiltImage, Credentials, PullRequest},
 };
 
 /// What builds share.
@@ -149,12 +153,6 @@ pub(crate) enum Report<'a> {
     Output { step: usize, text: &'a [u8] },
 }
 
-/// What a build ended in.
-pub(crate) struct Built {
-    /// Ids of the images, in the order of the graph's outputs.
-    pub(crate) images: Vec<Digest>,
-}
-
 /// A graph of which everything is done, with what keeps its layers.
 pub(crate) struct Solved<'a> {
     build: Build<'a>,
@@ -170,6 +168,7 @@ impl Engine {
         let images = Resolver { engine: self, request, pulled: Mutex::default() };
         let graph = plan(dockerfile, &request.options, &images)?;
         entitlement::check(&graph, request)?;
+        self.check_processors(&graph)?;
         Ok(graph)
     }
 
@@ -213,44 +212,54 @@ impl Engine {
 }
 
 impl Solved<'_> {
-    /// Stores the images and names them.
+    /// Stores the images and names them; returns their ids, in the order of the graph's outputs.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub(crate) fn images(&self, request: &BuildRequest) -> Result<Built> {
+    pub(crate) fn images(&self, request: &BuildRequest) -> Result<Vec<Digest>> {
+        let put = |(_, config): BuiltImage| self.build.engine.put_built(config.as_bytes(), &request.names);
+        self.built(request)?.into_iter().map(put).collect()
+    }
+
+    /// The images without storing them. Their layers stay while this lives.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn built(&self, request: &BuildRequest) -> Result<Vec<BuiltImage>> {
         let made = |node: NodeId| match &self.values[node.0] {
             Value::Layers(layers) => layers.created,
             Value::Files(_) => None,
         };
-        let engine = self.build.engine;
         let exports = cache::exports(request)?;
-        let mut images = Vec::new();
-        for output in &self.build.graph.outputs {
-            let root = self.values[output.root.0].layers()?;
-            let cache = cache::inline(self, &exports, &root.chains)?;
-            images.push(engine.put_built(
-                output,
-                root,
-                &made,
-                request.options.epoch,
-                &request.names,
-                cache,
-            )?);
-        }
-        Ok(Built { images })
+        let outputs = self.build.graph.outputs.iter();
+        outputs
+            .map(|output| {
+                let root = self.values[output.root.0].layers()?;
+                let cache = cache::inline(self, &exports, &root.chains)?;
+                self.build.engine.built_image(output, root, &made, request.options.epoch, cache)
+            })
+            .collect()
     }
-}
 
-impl Solved<'_> {
-    /// Writes the files of the first output as a tar.
+    /// Writes the files of the outputs as a tar: of several, each below a folder named for its platform.
     ///
     /// # Errors
     /// They cannot be read, or not be written.
-    pub(crate) fn files(&self, out: &mut dyn Write) -> Result<()> {
-        let Some(output) = self.build.graph.outputs.first() else { return Ok(()) };
-        let root = self.values[output.root.0].layers()?;
-        let scratch = self.build.scratch(&root.chains)?;
-        Ok(scratch.snapshot.export(out)?)
+    fn files(&self, out: &mut dyn Write) -> Result<()> {
+        let mut parts = Vec::new();
+        for output in &self.build.graph.outputs {
+            let root = self.values[output.root.0].layers()?;
+            let folder = output.platform.to_string().replace('/', "_");
+            parts.push((folder, self.build.scratch(&root.chains)?));
+        }
+        match parts.as_slice() {
+            [(_, only)] => Ok(only.snapshot.export(out)?),
+            parts => {
+                let parts: Vec<_> =
+                    parts.iter().map(|(folder, scratch)| (folder.clone(), &scratch.snapshot)).collect();
+                Ok(Snapshot::export_all(&parts, out)?)
+            }
+        }
     }
 }
 

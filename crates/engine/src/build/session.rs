@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::{self, BufReader, Read, Write},
+    io::{self, BufReader, Read, Write as _},
     os::unix::net::UnixStream,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,14 +18,14 @@ use wharf_api::build::{
 use wharf_api::container::Resources;
 use wharf_build::{
     dockerfile::Dockerfile,
-    graph::Graph,
     plan::{NamedContext, PlanOptions},
 };
 use wharf_oci::{Platform, Reference};
 
 use super::{
-    BuildClient, BuildRequest, Cancel, Report, RunOptions, Solved, cache,
+    BuildClient, BuildRequest, Cancel, Report, RunOptions, cache,
     classic::{read_text, without_ignored},
+    export::Exporter,
     failure::BuildError,
     frontend,
     kept::Kept,
@@ -35,9 +35,6 @@ use crate::{Engine, Error, Result, image::Credentials};
 
 /// Pieces of an answer that are read ahead.
 const AHEAD: usize = 8;
-
-/// Bytes of an export that are sent at once.
-const PIECE: usize = 256 << 10;
 
 impl Engine {
     /// Serves a client of `wharf build` to its end.
@@ -103,49 +100,13 @@ impl Engine {
         let caches = cache::exports(&build)?;
         let graph = self.plan_build(&dockerfile, &build)?;
         outcome.warnings = graph.warnings.iter().map(warning).collect();
-        if request.export == Export::Check {
+        if request.exports.contains(&Export::Check) {
             return Ok(());
         }
         let solved = self.solve(&graph, &build, &client, cancel)?;
-        self.export(request, &build, &graph, &solved, session, outcome)?;
+        solved.export(request, &build, session, outcome)?;
         solved.export_caches(&build, &caches)?;
         client.kept.values().for_each(Kept::settle);
-        Ok(())
-    }
-
-    fn export(
-        self: &Arc<Self>,
-        request: &Request,
-        build: &BuildRequest,
-        graph: &Graph,
-        solved: &Solved<'_>,
-        session: &Session,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
-        if graph.outputs.len() > 1 && request.export != Export::Nothing {
-            return Err(Error::not_implemented("images for several platforms are not supported"));
-        }
-        match request.export {
-            Export::Nothing | Export::Check => {}
-            Export::Image | Export::Archive => {
-                let built = solved.images(build)?;
-                if request.export == Export::Archive {
-                    let names: Vec<String> = match build.names.as_slice() {
-                        [] => built.images.iter().map(ToString::to_string).collect(),
-                        names => names.iter().map(Reference::familiar).collect(),
-                    };
-                    let mut out = Exporter::new(session);
-                    self.images.save(&names, None, &mut out)?;
-                    out.flush().map_err(|error| Error::system(error.to_string()))?;
-                }
-                outcome.images = built.images.iter().map(ToString::to_string).collect();
-            }
-            Export::Files => {
-                let mut out = Exporter::new(session);
-                solved.files(&mut out)?;
-                out.flush().map_err(|error| Error::system(error.to_string()))?;
-            }
-        }
         Ok(())
     }
 }
@@ -214,7 +175,7 @@ fn build_request(request: &Request) -> Result<BuildRequest> {
         credentials: request.auth.iter().map(credentials).collect(),
         cache_from: request.cache_from.clone(),
         cache_to: request.cache_to.clone(),
-        nothing_out: request.export == Export::Nothing,
+        nothing_out: request.exports.iter().all(|export| *export == Export::Nothing),
     })
 }
 
@@ -243,7 +204,7 @@ impl Session {
         Ok(Answer { parts, current: Vec::new(), at: 0, failed: None })
     }
 
-    fn send(&self, frame: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.output().write_all(frame)
     }
 
@@ -361,9 +322,8 @@ impl BuildClient for Client<'_> {
         Ok(Box::new(self.session.ask(What::Cache { cache, file: file.to_owned() })?))
     }
 
-    fn cache_target(&self, cache: usize) -> Result<Box<dyn Write + '_>> {
-        let number = u32::try_from(cache).map_err(|error| Error::invalid(error.to_string()))?;
-        Ok(Box::new(Exporter::numbered(&self.session, number)))
+    fn cache_target(&self, cache: usize) -> Result<Box<dyn io::Write + '_>> {
+        Ok(Box::new(Exporter::to_cache(&self.session, cache)))
     }
 
     fn report(&self, report: Report<'_>) {
@@ -383,46 +343,6 @@ impl BuildClient for Client<'_> {
         };
         // A client that is gone cancels the build by itself.
         let _ = self.session.send(&Frame::document(Frame::EVENT, &event));
-    }
-}
-
-/// Sends what is exported.
-struct Exporter<'a> {
-    session: &'a Session,
-    buffer: Vec<u8>,
-    /// The cache it is for; the result itself if none.
-    cache: Option<u32>,
-}
-
-impl<'a> Exporter<'a> {
-    fn new(session: &'a Session) -> Self {
-        Self { session, buffer: Vec::with_capacity(PIECE), cache: None }
-    }
-
-    fn numbered(session: &'a Session, cache: u32) -> Self {
-        Self { cache: Some(cache), ..Self::new(session) }
-    }
-}
-
-impl Write for Exporter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(PIECE - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..length]);
-        if self.buffer.len() == PIECE {
-            self.flush()?;
-        }
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.session.send(&match self.cache {
-                None => Frame::bytes(Frame::EXPORT, &self.buffer),
-                Some(cache) => Frame::numbered(Frame::CACHE, cache, &self.buffer),
-            })?;
-            self.buffer.clear();
-        }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! `history`, `registry`. They are functions of the store, the database, the event sink and the registry client, nothing more.
 //!
 //! - `fetch`, `claims`: layers of a pull, downloaded and unpacked side by side, once even if wanted twice
+//! - `index`: images for several platforms under one name
 //! - `upload`: layers of a push, each by the cheapest way the registry allows
 //! - `remote`: documents and layers in registries that belong to no image: caches of builds
 //! - `cancel`: giving up a transfer whose client has gone
@@ -24,6 +25,7 @@ mod fetch;
 mod filter;
 mod history;
 mod import;
+mod index;
 mod inspect;
 mod list;
 mod load;
@@ -58,6 +60,7 @@ pub use self::cancel::{Cancel, Wanted};
 pub(crate) use self::changes::apply as apply_changes;
 pub(crate) use self::commit::Committed;
 pub use self::import::{ImportRequest, ImportSource};
+pub(crate) use self::index::BuiltImage;
 pub use self::list::ListOptions;
 pub use self::plan::{ImageUser, RemoveOptions};
 pub use self::pull::PullRequest;

@@ -8,11 +8,10 @@ use wharf_api::progress::{Progress, ProgressDetail};
 use wharf_db::View;
 use wharf_oci::image::{Descriptor, Document, Manifest, media_type};
 use wharf_oci::{Digest, Platform, Reference};
-use wharf_registry::Repository;
 use wharf_store::{ImageRecord, LayerInfo, LayerOrigin, NewImage};
 
 use super::upload::{self, Job, Target};
-use super::{Cancel, Credentials, Images, failure, runtime};
+use super::{BuiltImage, Cancel, Credentials, Images, failure, runtime};
 use crate::{Error, Result};
 
 /// What is to be pushed.
@@ -29,12 +28,12 @@ pub struct PushRequest {
 }
 
 /// An image to be pushed under a name.
-struct Outgoing {
+pub(super) struct Outgoing {
     reference: Reference,
     record: ImageRecord,
     config: String,
     /// Bottom first.
-    layers: Vec<LayerInfo>,
+    pub(super) layers: Vec<LayerInfo>,
     /// A manifest it came with whose layers may all be in registries still, as bytes and as what they say.
     known: Option<(String, Manifest)>,
 }
@@ -68,7 +67,7 @@ impl Images {
             self.store.has_chain(chain, &lease)?;
         }
         let runtime = runtime()?;
-        let sources = mount_sources(&images, name);
+        let sources = mount_sources(images.iter().flat_map(|image| &image.layers), name);
         let client = self.registry();
         let connected = client.push_to(name, request.credentials.as_ref(), &sources);
         let cancel = &request.cancel;
@@ -126,16 +125,10 @@ impl Images {
         target: &Target<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
-        let wanted = image.known.as_ref().map(|(_, manifest)| &manifest.layers);
-        let jobs = image.layers.iter().enumerate().map(|(at, info)| Job {
-            info: info.clone(),
-            wanted: wanted.map(|layers| layers[at].digest.clone()),
-        });
-        let placed = upload::upload(jobs.collect(), target, progress)?;
-        let config = image.config.clone().into_bytes();
-        let body = body(image, &placed)?;
-        let digest =
-            target.wait(put(target.repository, &image.reference, &image.record.id, config, &body))?;
+        let body = self.upload_blobs(image, target, progress)?;
+        let tag = image.reference.tag().unwrap_or("latest");
+        let put = target.repository.put_manifest(tag, &body.media_type, body.bytes.clone().into());
+        let digest = target.wait(put)?;
         self.pushed(image, &body, &digest)?;
         let (tag, size) = (image.reference.tag().unwrap_or_default(), body.bytes.len());
         progress(Progress::status(format!("{tag}: digest: {digest} size: {size}")));
@@ -145,6 +138,49 @@ impl Images {
             ..Progress::default()
         });
         Ok(())
+    }
+
+    /// Uploads layers and configuration, and returns the manifest that names them.
+    fn upload_blobs(
+        &self,
+        image: &Outgoing,
+        target: &Target<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Body> {
+        let wanted = image.known.as_ref().map(|(_, manifest)| &manifest.layers);
+        let jobs = image.layers.iter().enumerate().map(|(at, info)| Job {
+            info: info.clone(),
+            wanted: wanted.map(|layers| layers[at].digest.clone()),
+        });
+        let placed = upload::upload(jobs.collect(), target, progress)?;
+        let config = image.config.clone().into_bytes();
+        let put = target.repository.put_blob(&image.record.id, config.into());
+        target.wait(put)?;
+        body(image, &placed)
+    }
+
+    /// Pushes an image that is to be found by its digest only, which an index then names.
+    pub(super) fn push_by_digest(
+        &self,
+        image: &Outgoing,
+        target: &Target<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Descriptor> {
+        let body = self.upload_blobs(image, target, progress)?;
+        let entry = Descriptor::of(&body.media_type, &body.bytes);
+        let put = target.repository.put_manifest(entry.digest.as_str(), &body.media_type, body.bytes.into());
+        target.wait(put)?;
+        Ok(entry)
+    }
+
+    /// An image that need not be stored, as it is pushed.
+    pub(super) fn outgoing_built(&self, name: &Reference, (record, config): &BuiltImage) -> Result<Outgoing> {
+        let layers = self.db.read(|view| {
+            let layers = record.chains.iter().map(|chain| self.store.layer(view, chain));
+            layers.collect::<wharf_store::Result<Vec<_>>>()
+        })?;
+        let (record, config) = (record.clone(), config.clone());
+        Ok(Outgoing { reference: name.clone(), record, config, layers, known: None })
     }
 
     /// Remembers under which digest the image now is in the repository.
@@ -164,22 +200,12 @@ impl Images {
     }
 }
 
-/// Uploads the configuration and then the manifest, which makes the image visible.
-async fn put(
-    repository: &Repository,
-    reference: &Reference,
-    id: &Digest,
-    config: Vec<u8>,
-    body: &Body,
-) -> wharf_registry::Result<Digest> {
-    repository.put_blob(id, config.into()).await?;
-    let tag = reference.tag().unwrap_or("latest");
-    repository.put_manifest(tag, &body.media_type, body.bytes.clone().into()).await
-}
-
-/// Paths of repositories in the registry of `target` that layers of these images came from.
-fn mount_sources(images: &[Outgoing], target: &Reference) -> Vec<String> {
-    let origins = images.iter().flat_map(|image| &image.layers).flat_map(|layer| &layer.origins);
+/// Paths of repositories in the registry of `target` that these layers came from.
+pub(super) fn mount_sources<'a>(
+    layers: impl Iterator<Item = &'a LayerInfo>,
+    target: &Reference,
+) -> Vec<String> {
+    let origins = layers.flat_map(|layer| &layer.origins);
     let paths: BTreeSet<String> = origins
         .filter_map(|origin| Reference::parse(&origin.repository).ok())
         .filter(|source| source.domain() == target.domain() && source.path() != target.path())

@@ -1,6 +1,5 @@
 //! What the builder wants of registries: documents and layers that belong to no image of this store.
 
-use std::collections::BTreeSet;
 
 use wharf_oci::image::{Descriptor, Document};
 use wharf_oci::{Digest, Reference};
@@ -9,6 +8,7 @@ use wharf_store::{LayerInfo, LayerOrigin, Lease};
 
 use super::fetch::{self, Job, Origin};
 use super::pull::Ingest;
+use super::push::mount_sources;
 use super::upload::{self, Job as Upload, Target};
 use super::{Cancel, Credentials, Images, failure, runtime};
 use crate::{Error, Result};
@@ -103,13 +103,7 @@ impl Images {
         credentials: Option<&Credentials>,
         layers: &[LayerInfo],
     ) -> Result<(Remote, Vec<LayerOrigin>)> {
-        let origins = layers.iter().flat_map(|layer| &layer.origins);
-        let sources: BTreeSet<String> = origins
-            .filter_map(|origin| Reference::parse(&origin.repository).ok())
-            .filter(|source| source.domain() == reference.domain() && source.path() != reference.path())
-            .map(|source| source.path().to_owned())
-            .collect();
-        let sources: Vec<String> = sources.into_iter().collect();
+        let sources = mount_sources(layers.iter(), reference);
         let runtime = runtime()?;
         let client = self.registry();
         let connected = client.push_to(reference, credentials, &sources);
@@ -120,6 +114,7 @@ impl Images {
             name: reference,
             store: &self.store,
             runtime: &runtime,
+            cancel: &Cancel::never(),
             parallel,
         };
         let jobs = layers.iter().map(|info| Upload { info: info.clone(), wanted: None });

@@ -10,12 +10,14 @@ use wharf_oci::platform::Matcher;
 use wharf_oci::{AnyReference, Digest, Platform, Reference};
 use wharf_store::{ImageRecord, LayerInfo};
 
-use super::{Images, views};
+use super::{BuiltImage, Images, views};
 use crate::{Error, Result};
 
 /// An image to be saved and the names to save it under.
 struct Chosen {
     record: ImageRecord,
+    /// Its configuration.
+    config: String,
     tags: Vec<Reference>,
 }
 
@@ -48,12 +50,36 @@ impl Images {
         for chain in chosen.iter().flat_map(|image| &image.record.chains) {
             self.store.has_chain(chain, &lease)?;
         }
-        let files = self.files(&chosen)?;
+        let files = self.files(&chosen, None)?.0;
         let written = self.write_archive(files, out);
         for image in &chosen {
             self.publish_id("save", &image.record);
         }
         written
+    }
+
+    /// Writes images that need not be stored to `out`, under all of these names. Several are one index of images for
+    /// different platforms, whose digest is returned. Their layers must be held by a lease.
+    ///
+    /// # Errors
+    /// A layer cannot be read, or the archive not be written.
+    pub(crate) fn save_built(
+        &self,
+        images: &[BuiltImage],
+        names: &[Reference],
+        out: &mut dyn Write,
+    ) -> Result<Option<Digest>> {
+        let several = images.len() > 1;
+        let tags = if several { Vec::new() } else { names.to_vec() };
+        let chosen = |(record, config): &BuiltImage| Chosen {
+            record: record.clone(),
+            config: config.clone(),
+            tags: tags.clone(),
+        };
+        let chosen: Vec<_> = images.iter().map(chosen).collect();
+        let (files, index) = self.files(&chosen, several.then_some(names))?;
+        self.write_archive(files, out)?;
+        Ok(index)
     }
 
     fn choose(&self, names: &[String]) -> Result<Vec<Chosen>> {
@@ -62,13 +88,18 @@ impl Images {
         let mut chosen: Vec<Chosen> = Vec::new();
         for (record, tag) in found {
             let at = chosen.iter().position(|other| other.record.id == record.id).unwrap_or_else(|| {
-                chosen.push(Chosen { record, tags: Vec::new() });
+                chosen.push(Chosen { record, config: String::new(), tags: Vec::new() });
                 chosen.len() - 1
             });
             let tags = &mut chosen[at].tags;
             tags.extend(tag.filter(|tag| !tags.contains(tag)));
         }
-        Ok(chosen)
+        self.db.read(|view| {
+            for image in &mut chosen {
+                image.config = self.store.images().config_bytes(view, &image.record.id)?;
+            }
+            Ok(chosen)
+        })
     }
 
     fn choose_one(
@@ -102,8 +133,13 @@ impl Images {
         Ok(())
     }
 
-    /// The files of the archive by path.
-    fn files(&self, chosen: &[Chosen]) -> Result<BTreeMap<String, File>> {
+    /// The files of the archive by path. With the names of an index, the images are only found through it; its digest
+    /// comes second.
+    fn files(
+        &self,
+        chosen: &[Chosen],
+        of_index: Option<&[Reference]>,
+    ) -> Result<(BTreeMap<String, File>, Option<Digest>)> {
         let mut files = BTreeMap::new();
         let mut index = Vec::new();
         let mut docker = Vec::new();
@@ -111,10 +147,10 @@ impl Images {
         let json = |error: serde_json::Error| Error::system(error.to_string());
         for image in chosen {
             let id = &image.record.id;
-            let (config, layers) = self.db.read(|view| {
+            let config = image.config.clone();
+            let layers = self.db.read(|view| {
                 let layers = image.record.chains.iter().map(|chain| self.store.layer(view, chain));
-                let layers = layers.collect::<wharf_store::Result<Vec<_>>>()?;
-                Ok::<_, Error>((self.store.images().config_bytes(view, id)?, layers))
+                layers.collect::<wharf_store::Result<Vec<_>>>()
             })?;
             let time =
                 views::created(&image.record).and_then(|at| u64::try_from(at.as_second()).ok()).unwrap_or(0);
@@ -134,7 +170,8 @@ impl Images {
             let entry = Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes());
             docker.push(docker_entry(image, &descriptors));
             if image.tags.is_empty() {
-                index.push(entry.clone());
+                let platform = of_index.map(|_| image.record.platform.clone());
+                index.push(Descriptor { platform, ..entry.clone() });
             }
             for tag in &image.tags {
                 index.push(annotated(&entry, tag));
@@ -150,16 +187,26 @@ impl Images {
             }
         }
         let text = |value: serde_json::Value| File { content: Content::Text(value.to_string()), time: 0 };
-        files.insert(
-            "index.json".to_owned(),
-            text(json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": index})),
-        );
-        files.insert("manifest.json".to_owned(), text(json!(docker)));
+        let mut digest = None;
+        if let Some(names) = of_index {
+            let document = super::index::document(media_type::OCI_INDEX, &index).to_string();
+            let entry = Descriptor::of(media_type::OCI_INDEX, document.as_bytes());
+            index = match names {
+                [] => vec![entry.clone()],
+                names => names.iter().map(|name| annotated(&entry, name)).collect(),
+            };
+            files.insert(blob_path(&entry.digest), File { content: Content::Text(document), time: 0 });
+            digest = Some(entry.digest);
+        } else {
+            // Docker's own index knows of no platforms.
+            files.insert("manifest.json".to_owned(), text(json!(docker)));
+        }
+        files.insert("index.json".to_owned(), text(super::index::document(media_type::OCI_INDEX, &index)));
         files.insert("oci-layout".to_owned(), text(json!({"imageLayoutVersion": "1.0.0"})));
         if !repositories.is_empty() {
             files.insert("repositories".to_owned(), text(json!(repositories)));
         }
-        Ok(files)
+        Ok((files, digest))
     }
 
     fn write_archive(&self, files: BTreeMap<String, File>, out: &mut dyn Write) -> Result<()> {

@@ -59,12 +59,28 @@ fn tar_changes(upper: &Path, out: impl Write) -> Result<()> {
 impl Snapshot {
     /// Writes the whole file system of the container to `out`, without what is mounted in it.
     pub fn export(&self, out: impl Write) -> Result<()> {
+        let mut archive = Archive::new(out);
+        archive.merged(&self.root()?, &mut Vec::new())?;
+        archive.finish()
+    }
+
+    /// Writes whole file systems to `out`, each below a folder of its own.
+    pub fn export_all(parts: &[(String, &Self)], out: impl Write) -> Result<()> {
+        let mut archive = Archive::new(out);
+        for (folder, snapshot) in parts {
+            let entry = Entry::new(format!("{folder}/"), Kind::Dir, 0o755, Time::default());
+            archive.out.put(&entry, None)?;
+            // They may share layers, but not the names of what is in them.
+            archive.links.clear();
+            archive.merged(&snapshot.root()?, &mut folder.clone().into_bytes())?;
+        }
+        archive.finish()
+    }
+
+    fn root(&self) -> Result<Folder> {
         let mounts = self.mounts();
         let layers = std::iter::once(&mounts.upper).chain(&mounts.lower).cloned();
-        let root = Folder::root(layers).map_err(|(path, errno)| Error::io("read", path, errno))?;
-        let mut archive = Archive::new(out);
-        archive.merged(&root, &mut Vec::new())?;
-        archive.finish()
+        Folder::root(layers).map_err(|(path, errno)| Error::io("read", path, errno))
     }
 }
 

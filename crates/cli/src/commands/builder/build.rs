@@ -8,8 +8,8 @@ use wharf_api::build::{Export, Outcome};
 use super::{
     cache::Caches,
     context::{self, Context},
-    display::{Display, Style},
-    output::Output,
+    display::{self, Display, Style},
+    output::Outputs,
     request, session,
 };
 use crate::{
@@ -97,6 +97,11 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
              PATH | URL | -\n\nRun '{program} buildx build --help' for more information"
         )));
     }
+    let to_files =
+        || Outputs::parse(&m.list("output"), false, false).is_ok_and(|outputs| outputs.has_files());
+    if m.opt("iidfile").is_some_and(|path| !path.is_empty()) && to_files() {
+        return Err(Error::message("ERROR: local and tar exporters are incompatible with image ID file"));
+    }
     build(cli, m).map_err(|error| match error {
         Error::Message(text) => Error::message(format!("ERROR: failed to build: {text}")),
         Error::Client(source) if source.is_connect() => Error::Client(source),
@@ -112,13 +117,16 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
         "build" | "" => false,
         other => return Err(Error::message(format!("--call={other} is not supported by this version"))),
     };
-    let output = Output::parse(&m.list("output"), m.bool("push"))?;
+    let outputs = Outputs::parse(&m.list("output"), m.bool("push"), m.bool("load"))?;
     let caches = Caches::parse(&m.list("cache-from"), &m.list("cache-to"))?;
     let context = Context::open(m.arg(0), m.str("file"))?;
     let folders = context::named(&m.list("build-context"))?;
-    let mut request = request::request(cli, m, &context, &folders, &caches)?;
-    request.newest = request.newest.or(request.epoch.filter(|_| output.rewrite_timestamp));
-    request.export = if check { Export::Check } else { output.export() };
+    let mut request = request::request(cli, m, &context, &folders, &caches, &outputs.names)?;
+    request.newest = request.newest.or(request.epoch.filter(|_| outputs.rewrite_timestamp));
+    request.exports = if check { vec![Export::Check] } else { outputs.exports(request.platforms.len())? };
+    if outputs.push && request.names.is_empty() {
+        return Err(Error::message("tag is needed when pushing to registry"));
+    }
     let secrets = request::secrets(&m.list("secret"))?;
     let client = cli.client()?;
     let mut display = Display::new(style, &context.dockerfile_name, &request.dockerfile);
@@ -126,7 +134,7 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
         let hijacked = client.build_session().await?;
         let files =
             session::Files { context: context.folder(), named: folders, secrets, caches: caches.folders() };
-        session::build(hijacked, &request, files, &output, &mut display).await
+        session::build(hijacked, &request, files, &outputs, &mut display).await
     })?;
     if check {
         return report_check(&outcome, &context);
@@ -140,7 +148,7 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
     }
     display.finish(&outcome, &request.names, &caches.warnings);
     settle(m, &outcome, &request.names)?;
-    if output.push {
+    if outputs.push && !request.exports.contains(&Export::Push) {
         push(cli, &request.names)?;
     }
     Ok(())
@@ -148,29 +156,39 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
 
 /// Writes what was asked for about the result.
 fn settle(m: &Matches, outcome: &Outcome, names: &[String]) -> Result<()> {
-    let id = outcome.images.first().cloned().unwrap_or_default();
+    let digest = outcome.index.as_ref().or(outcome.images.first()).cloned().unwrap_or_default();
     let write =
         |path: &str, text: &str| fs::write(path, text).map_err(|error| Error::file("open", path, error));
     if let Some(path) = m.opt("iidfile").filter(|path| !path.is_empty()) {
-        write(path, &id)?;
+        write(path, &digest)?;
     }
     if let Some(path) = m.opt("metadata-file").filter(|path| !path.is_empty()) {
-        let mut metadata = json!({ "containerimage.config.digest": id, "containerimage.digest": id });
-        if !names.is_empty() {
-            metadata["image.name"] = json!(names.join(","));
-        }
+        let metadata = metadata(outcome, &digest, names);
         write(path, &serde_json::to_string_pretty(&metadata).unwrap_or_default())?;
     }
-    if m.bool("quiet") || m.str("progress") == "quiet" {
-        print::line(&id);
+    if (m.bool("quiet") || m.str("progress") == "quiet") && !digest.is_empty() {
+        print::line(&digest);
     }
     Ok(())
 }
 
-fn push(cli: &Cli, names: &[String]) -> Result<()> {
-    if names.is_empty() {
-        return Err(Error::message("tag is needed when pushing to registry"));
+/// What the metadata file says: of files there is nothing to say.
+fn metadata(outcome: &Outcome, digest: &str, names: &[String]) -> serde_json::Value {
+    let mut metadata = json!({});
+    if let (None, [id]) = (&outcome.index, outcome.images.as_slice()) {
+        metadata["containerimage.config.digest"] = json!(id);
     }
+    if !digest.is_empty() {
+        metadata["containerimage.digest"] = json!(digest);
+        if !names.is_empty() {
+            let names: Vec<_> = names.iter().map(|name| display::canonical(name)).collect();
+            metadata["image.name"] = json!(names.join(","));
+        }
+    }
+    metadata
+}
+
+fn push(cli: &Cli, names: &[String]) -> Result<()> {
     let client = cli.client()?;
     for name in names {
         let reference =
@@ -222,18 +240,4 @@ fn style(m: &Matches) -> Result<Style> {
         "auto" => Style::Plain,
         other => return Err(Error::message(format!("invalid progress mode {other}"))),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn output_is_exported() {
-        let parse = |text: &str| Output::parse(&[text.to_owned()], false).map(|output| output.export());
-        assert!(matches!(parse("out"), Ok(Export::Files)));
-        assert!(matches!(parse("type=oci,dest=x"), Ok(Export::Archive)));
-        assert!(matches!(parse("type=cacheonly"), Ok(Export::Nothing)));
-        assert!(Output::parse(&["type=what".to_owned()], false).is_err());
-    }
 }

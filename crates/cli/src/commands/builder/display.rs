@@ -306,7 +306,7 @@ impl Step {
 }
 
 /// A name as the image store has it, without a tag that was not given.
-fn canonical(name: &str) -> String {
+pub(super) fn canonical(name: &str) -> String {
     Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.to_string())
 }
 

@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
-    path::PathBuf,
+    io::{IsTerminal, Read, Write},
+    path::{Path, PathBuf},
 };
 
 use wharf_api::build::Export;
@@ -12,16 +12,20 @@ use crate::{Error, Result, value};
 
 /// Where the result goes.
 #[derive(Debug, Default)]
-pub(crate) struct Output {
-    target: Target,
-    /// The image is pushed afterwards.
+pub(crate) struct Outputs {
+    /// One or more.
+    list: Vec<Output>,
+    /// Names that images get besides those of `--tag`.
+    pub(super) names: Vec<String>,
+    /// Images are pushed.
     pub(super) push: bool,
     /// Times of files in layers that are later than `SOURCE_DATE_EPOCH` become it.
     pub(super) rewrite_timestamp: bool,
 }
 
-#[derive(Debug, Default)]
-enum Target {
+/// One place.
+#[derive(Debug, Default, PartialEq)]
+enum Output {
     /// Into the engine.
     #[default]
     Image,
@@ -33,93 +37,216 @@ enum Target {
     Tar(Option<PathBuf>),
     /// The image as an archive; `None` for standard output.
     Archive(Option<PathBuf>),
+    /// The image as an archive that is unpacked.
+    Layout(PathBuf),
 }
 
-impl Output {
-    pub(super) fn parse(given: &[String], push: bool) -> Result<Self> {
-        let mut output = Self { push, ..Self::default() };
-        let text = match given {
-            [] => return Ok(output),
-            [text] => text,
-            _ => return Err(Error::message("multiple outputs are not supported by this version")),
-        };
-        if !text.contains('=') {
-            output.target = if text == "-" { Target::Tar(None) } else { Target::Folder(text.into()) };
-            return Ok(output);
+/// The fields of one `--output`.
+#[derive(Default)]
+struct Fields {
+    kind: String,
+    dest: Option<PathBuf>,
+    /// Whether what is an archive is left packed.
+    tar: bool,
+}
+
+impl Outputs {
+    /// Reads the values of `--output`, with `--push` and `--load`.
+    ///
+    /// # Errors
+    /// In the words of the reference client.
+    pub(super) fn parse(given: &[String], push: bool, load: bool) -> Result<Self> {
+        let mut outputs = Self { push, ..Self::default() };
+        for text in given {
+            let output = outputs.one(text)?;
+            outputs.list.push(output);
         }
-        let (mut kind, mut place) = (String::new(), None);
-        for field in value::split_record(text).map_err(Error::message)? {
-            match field.split_once('=').unwrap_or((&field, "")) {
-                ("type", value) => kind = value.to_owned(),
-                ("dest", value) => place = Some(value.to_owned()).filter(|place| place != "-"),
-                ("rewrite-timestamp", value) => output.rewrite_timestamp = value == "true",
-                ("push", value) => output.push |= value == "true",
-                ("name" | "unpack" | "compression" | "oci-mediatypes", _) => {}
-                (other, _) => {
+        let wants_image = outputs.list.is_empty() || push || load;
+        if wants_image && !outputs.list.contains(&Output::Image) {
+            outputs.list.push(Output::Image);
+        }
+        let to_stdout = outputs.list.iter().filter(|output| output.is_stdout()).count();
+        if to_stdout > 1 {
+            return Err(Error::message("multiple outputs configured to write to stdout"));
+        }
+        Ok(outputs)
+    }
+
+    fn one(&mut self, text: &str) -> Result<Output> {
+        let fields = value::split_record(text).map_err(Error::message)?;
+        if let [only] = fields.as_slice()
+            && !only.contains('=')
+        {
+            return Ok(if only == "-" { Output::Tar(None) } else { Output::Folder(only.into()) });
+        }
+        let mut found = Fields { tar: true, ..Fields::default() };
+        let pair = |field: &'_ String| {
+            let pair = field.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+            pair.ok_or_else(|| Error::message(format!("invalid value {field}")))
+        };
+        for (key, value) in fields.iter().map(pair).collect::<Result<Vec<_>>>()? {
+            match key.to_lowercase().as_str() {
+                "type" => found.kind = value,
+                "dest" => found.dest = Some(value).filter(|dest| dest != "-").map(PathBuf::from),
+                "tar" => found.tar = value != "false",
+                "push" => self.push |= value == "true",
+                "name" => self.names.extend(value.split(',').map(str::to_owned)),
+                "rewrite-timestamp" => self.rewrite_timestamp |= value == "true",
+                "unpack" | "compression" | "oci-mediatypes" => {}
+                other => {
                     return Err(Error::message(format!(
                         "output option {other:?} is not supported by this version"
                     )));
                 }
             }
         }
-        let place = place.map(PathBuf::from);
-        output.target = match (kind.as_str(), place) {
-            ("local", Some(place)) => Target::Folder(place),
+        self.output(found)
+    }
+
+    fn output(&mut self, fields: Fields) -> Result<Output> {
+        let Fields { kind, dest, tar } = fields;
+        let terminal = || std::io::stdout().is_terminal();
+        Ok(match (kind.as_str(), dest) {
+            ("local", Some(dest)) => Output::Folder(dest),
             ("local", None) => return Err(Error::message("dest is required for local exporter")),
-            ("tar", place) => Target::Tar(place),
-            ("oci", place) | ("docker", place @ Some(_)) => Target::Archive(place),
-            ("docker" | "image" | "moby", _) => Target::Image,
-            ("registry", _) => {
-                output.push = true;
-                Target::Image
+            ("oci", Some(dest)) | ("docker", Some(dest)) if !tar => Output::Layout(dest),
+            ("oci", None) if !tar => return Err(Error::message("dest is required for oci exporter")),
+            ("tar" | "oci", None) if terminal() => {
+                return Err(Error::message(format!(
+                    "dest file is required for {kind} exporter. refusing to write to console"
+                )));
             }
-            ("cacheonly", _) => Target::Nothing,
+            ("tar", dest) => Output::Tar(dest),
+            ("oci", dest) | ("docker", dest @ Some(_)) => Output::Archive(dest),
+            ("docker" | "image" | "moby", _) => Output::Image,
+            ("registry", _) => {
+                self.push = true;
+                Output::Image
+            }
+            ("cacheonly", _) => Output::Nothing,
             ("", _) => return Err(Error::message("type is required for output")),
-            (other, _) => return Err(Error::message(format!("exporter {other:?} could not be found"))),
+            (other, _) => {
+                return Err(Error::message(format!(
+                    "failed to solve: exporter {other:?} could not be found"
+                )));
+            }
+        })
+    }
+
+    /// What the engine has to make, in the order of the outputs.
+    ///
+    /// # Errors
+    /// The engine keeps no images for several platforms.
+    pub(super) fn exports(&self, platforms: usize) -> Result<Vec<Export>> {
+        let export = |output: &Output| match output {
+            Output::Image if platforms > 1 && self.push => Ok(Export::Push),
+            // compat: in the words of a client of an engine that keeps one image under a name.
+            Output::Image if platforms > 1 => Err(Error::message(
+                "Multi-platform build is not supported for the docker driver.\nSwitch to an output that can hold \
+                 several platforms (--push, or --output of type oci, local or tar), and try again.",
+            )),
+            Output::Image => Ok(Export::Image),
+            Output::Nothing => Ok(Export::Nothing),
+            Output::Folder(_) | Output::Tar(_) => Ok(Export::Files),
+            Output::Archive(_) | Output::Layout(_) => Ok(Export::Archive),
         };
-        Ok(output)
+        self.list.iter().map(export).collect()
     }
 
-    /// What the engine has to send.
-    pub(super) fn export(&self) -> Export {
-        match self.target {
-            Target::Image => Export::Image,
-            Target::Nothing => Export::Nothing,
-            Target::Folder(_) | Target::Tar(_) => Export::Files,
-            Target::Archive(_) => Export::Archive,
-        }
+    /// Whether one of them is made of files and has no image.
+    pub(super) fn has_files(&self) -> bool {
+        self.list.iter().any(|output| matches!(output, Output::Folder(_) | Output::Tar(_)))
     }
 
-    /// Takes what the engine sends.
+    /// Takes what the engine sent for one of them.
     ///
     /// # Errors
     /// The place cannot be written to.
-    pub(super) fn take(&self, mut bytes: impl Read) -> Result<()> {
-        match &self.target {
-            Target::Image | Target::Nothing => {
+    pub(super) fn take(&self, place: usize, mut bytes: impl Read) -> Result<()> {
+        match self.list.get(place) {
+            None | Some(Output::Image | Output::Nothing) => {
                 std::io::copy(&mut bytes, &mut std::io::sink())?;
             }
-            Target::Folder(folder) => {
-                fs::create_dir_all(folder)
-                    .map_err(|error| Error::file("mkdir", folder.display().to_string(), error))?;
-                let mut archive = tar::Archive::new(bytes);
-                archive.set_preserve_permissions(true);
-                archive.set_preserve_ownerships(false);
-                archive.unpack(folder)?;
-            }
-            Target::Tar(place) | Target::Archive(place) => match place {
+            Some(Output::Folder(folder) | Output::Layout(folder)) => unpack(folder, bytes)?,
+            Some(Output::Tar(dest) | Output::Archive(dest)) => match dest {
                 None => {
                     let mut stdout = std::io::stdout().lock();
                     std::io::copy(&mut bytes, &mut stdout)?;
                     stdout.flush()?;
                 }
-                Some(place) => {
-                    let failed = |error| Error::file("open", place.display().to_string(), error);
-                    let mut file = File::create(place).map_err(failed)?;
+                Some(dest) => {
+                    let failed = |error| Error::file("open", dest.display().to_string(), error);
+                    let mut file = File::create(dest).map_err(failed)?;
                     std::io::copy(&mut bytes, &mut file)?;
                 }
             },
         }
         Ok(())
+    }
+}
+
+impl Output {
+    fn is_stdout(&self) -> bool {
+        matches!(self, Self::Tar(None) | Self::Archive(None))
+    }
+}
+
+fn unpack(folder: &Path, bytes: impl Read) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| Error::file("mkdir", folder.display().to_string(), error))?;
+    let mut archive = tar::Archive::new(bytes);
+    archive.set_preserve_permissions(true);
+    archive.set_preserve_ownerships(false);
+    Ok(archive.unpack(folder)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(given: &[&str]) -> std::result::Result<Outputs, String> {
+        let given: Vec<_> = given.iter().map(|text| (*text).to_owned()).collect();
+        Outputs::parse(&given, false, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn outputs_are_exports() {
+        let exports = |given: &[&str]| {
+            parse(given).and_then(|outputs| outputs.exports(1).map_err(|error| error.to_string()))
+        };
+        assert_eq!(exports(&[]), Ok(vec![Export::Image]));
+        assert_eq!(exports(&["out"]), Ok(vec![Export::Files]));
+        assert_eq!(exports(&["type=oci,dest=x"]), Ok(vec![Export::Archive]));
+        assert_eq!(exports(&["type=cacheonly"]), Ok(vec![Export::Nothing]));
+        assert_eq!(
+            exports(&["type=oci,dest=x,tar=false", "type=image", "a"]),
+            Ok(vec![Export::Archive, Export::Image, Export::Files])
+        );
+        for (given, expected) in [
+            (&["type=what"][..], "failed to solve: exporter \"what\" could not be found"),
+            (&["type=local"], "dest is required for local exporter"),
+            (&["a=b,c"], "invalid value c"),
+            (&["-", "type=tar"], "multiple outputs configured to write to stdout"),
+        ] {
+            assert_eq!(exports(given), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn flags_add_an_image() {
+        let outputs =
+            |push, load| Outputs::parse(&["out".to_owned()], push, load).map(|outputs| outputs.list);
+        let (folder, image) = (Output::Folder("out".into()), Output::Image);
+        assert!(outputs(false, false).is_ok_and(|list| list == [folder]));
+        assert!(outputs(true, false).is_ok_and(|list| list[1] == image));
+        assert!(outputs(false, true).is_ok_and(|list| list[1] == image));
+    }
+
+    #[test]
+    fn images_for_several_platforms_are_only_pushed() {
+        let image = parse(&["type=image"]).and_then(|outputs| outputs.exports(2).map_err(|e| e.to_string()));
+        assert!(image.is_err_and(|error| error.starts_with("Multi-platform build is not supported")));
+        let pushed =
+            parse(&["type=registry"]).and_then(|outputs| outputs.exports(2).map_err(|e| e.to_string()));
+        assert_eq!(pushed, Ok(vec![Export::Push]));
     }
 }

@@ -36,14 +36,16 @@ pub(super) fn request(
     context: &Context,
     named: &BTreeMap<String, Folder>,
     caches: &Caches,
+    more_names: &[String],
 ) -> Result<Request> {
+    let names = names([m.list("tag"), more_names.to_vec()].concat())?;
     let mut folders: BTreeMap<_, _> =
         named.iter().map(|(name, folder)| (name.clone(), folder.identity())).collect();
     folders.extend(context.identity().map(|identity| (String::new(), identity)));
     let build_args = build_args(&m.list("build-arg"));
     let epoch = epoch(&build_args)?.or(m.bool("reproducible").then_some(0));
     Ok(Request {
-        auth: auth(cli, &context.dockerfile, caches)?,
+        auth: auth(cli, &context.dockerfile, &names, caches)?,
         dockerfile: context.dockerfile.clone(),
         ignore: context.ignore.clone(),
         target: m.opt("target").filter(|target| !target.is_empty()).map(str::to_owned),
@@ -74,7 +76,7 @@ pub(super) fn request(
         cgroup_parent: m.str("cgroup-parent").to_owned(),
         epoch,
         newest: epoch.filter(|_| m.bool("reproducible")),
-        names: names(&m.list("tag"))?,
+        names,
         cache_from: caches.from.clone(),
         cache_to: caches.to.clone(),
         ..Request::default()
@@ -119,11 +121,11 @@ fn epoch(build_args: &BTreeMap<String, String>) -> Result<Option<i64>> {
     number.map(Some)
 }
 
-fn names(given: &[String]) -> Result<Vec<String>> {
-    for name in given {
+fn names(given: Vec<String>) -> Result<Vec<String>> {
+    for name in &given {
         Reference::parse(name).map_err(|error| Error::message(format!("invalid tag {name:?}: {error}")))?;
     }
-    Ok(given.to_vec())
+    Ok(given)
 }
 
 /// `NAME=VALUE`, or a name alone that stands for the client's variable; one it does not have is left out.
@@ -145,21 +147,23 @@ fn remote_context(text: &str) -> Option<(String, String)> {
     value.contains("://").then(|| (name.to_owned(), value.to_owned()))
 }
 
-/// Credentials for the registries that the stages name, and those that caches are in.
+/// Credentials for the registries that the stages and the image itself name, and those that caches are in.
 ///
 /// # Errors
 /// A credential helper fails.
 fn auth(
     cli: &Cli,
     dockerfile: &str,
+    names: &[String],
     caches: &Caches,
 ) -> Result<BTreeMap<String, wharf_api::auth::AuthConfig>> {
     let config = cli.config();
     let mut found = BTreeMap::new();
     // The engine tells what is wrong with the file.
     let stages = Dockerfile::parse(dockerfile).map(|file| file.stages).unwrap_or_default();
-    let bases = stages.iter().filter_map(|stage| Reference::parse(&stage.base).ok());
-    for base in bases.chain(caches.registries()) {
+    let bases = stages.iter().map(|stage| &stage.base);
+    let images = bases.chain(names).filter_map(|name| Reference::parse(name).ok());
+    for base in images.chain(caches.registries()) {
         if let Some(auth) = registry_auth::find(&config, registry_auth::server(base.domain()))? {
             found.insert(base.domain().to_owned(), auth);
         }

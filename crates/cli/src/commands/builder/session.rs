@@ -1,7 +1,7 @@
 //! The client's side of a build: answers the engine's questions and shows what it tells.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, btree_map},
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::{
 use wharf_api::build::{Ask, Event, Frame, GONE, HEAD, Outcome, Request, What};
 use wharf_client::Hijacked;
 
-use super::{cache, context::Folder, display::Display, output::Output, request::Secret};
+use super::{cache, context::Folder, display::Display, output::Outputs, request::Secret};
 use crate::{Error, Result};
 
 /// Bytes of a file that are sent at once.
@@ -42,7 +42,7 @@ pub(super) async fn build(
     hijacked: Hijacked,
     request: &Request,
     files: Files,
-    output: &Output,
+    outputs: &Outputs,
     display: &mut Display,
 ) -> Result<Outcome> {
     let (mut input, mut to_engine) = hijacked.split();
@@ -69,8 +69,7 @@ pub(super) async fn build(
         }
     });
     // What is exported may be larger than memory, and is taken by code that blocks.
-    let mut export = tempfile::tempfile()?;
-    let mut cached: HashMap<u32, File> = HashMap::new();
+    let (mut exports, mut cached) = (Received::new(), Received::new());
     let mut redraw = tokio::time::interval(REDRAW);
     loop {
         let frame = {
@@ -97,24 +96,16 @@ pub(super) async fn build(
                     display.output(step, text);
                 }
             }
-            Frame::CACHE => {
-                if let Some((cache, bytes)) = frame.number() {
-                    let file = match cached.entry(cache) {
-                        Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(new) => new.insert(tempfile::tempfile()?),
-                    };
-                    io::Write::write_all(file, bytes)?;
-                }
-            }
-            Frame::EXPORT => io::Write::write_all(&mut export, &frame.payload)?,
+            Frame::CACHE => append(&mut cached, &frame)?,
+            Frame::EXPORT => append(&mut exports, &frame)?,
             Frame::DONE => {
                 let outcome: Outcome = serde_json::from_slice(&frame.payload).map_err(io::Error::other)?;
                 if outcome.error.is_none() {
-                    export.seek(SeekFrom::Start(0))?;
-                    output.take(export)?;
-                    for (cache, mut file) in cached {
-                        file.seek(SeekFrom::Start(0))?;
-                        caches.take(cache as usize, file)?;
+                    for (place, export) in exports {
+                        outputs.take(place as usize, from_start(export)?)?;
+                    }
+                    for (cache, file) in cached {
+                        caches.take(cache as usize, from_start(file)?)?;
                     }
                 }
                 return Ok(outcome);
@@ -123,6 +114,25 @@ pub(super) async fn build(
             _ => {}
         }
     }
+}
+
+/// Files without a name, by the number that comes before their bytes.
+type Received = BTreeMap<u32, File>;
+
+/// Adds what a frame brings to the file it is for.
+fn append(files: &mut Received, frame: &Frame) -> io::Result<()> {
+    let Some((number, bytes)) = frame.number() else { return Ok(()) };
+    let file = match files.entry(number) {
+        btree_map::Entry::Occupied(known) => known.into_mut(),
+        btree_map::Entry::Vacant(new) => new.insert(tempfile::tempfile()?),
+    };
+    io::Write::write_all(file, bytes)
+}
+
+/// The same file, to be read from its beginning.
+fn from_start(mut file: File) -> io::Result<File> {
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
 }
 
 /// The next frame; `None` at the end of the stream. Not to be dropped half-way.
