@@ -1,20 +1,20 @@
 //! gzip on all cores.
 //!
-//! The data is cut into blocks and each becomes a gzip member of its own (RFC 1952, section 2.2: members simply follow each
-//! other). The cuts and the level are fixed, so the same data always gives the same bytes: a layer that is pushed twice has
-//! one digest.
+//! The data is cut into blocks and each becomes gzip members of its own (RFC 1952, section 2.2: members simply follow each
+//! other). The cuts and the encoding are fixed, so the same data always gives the same bytes: a layer that is pushed twice
+//! has one digest.
 
-use std::io::{self, Read, Write};
+mod member;
+
+use std::io::{self, Read};
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use member::Encoder;
 
-/// Bytes of a block. Changing it, or the level, changes the digest of every layer that is pushed afterwards.
+/// Bytes of a block. Changing it, or the encoding, changes the digest of every layer that is pushed afterwards.
 const BLOCK: usize = 512 << 10;
-const LEVEL: u32 = 3;
 /// More threads than this do not help: reading and sending are serial.
 const MOST_THREADS: usize = 8;
 
@@ -71,11 +71,14 @@ fn cut(
 }
 
 fn compress(queue: &Mutex<Receiver<Job>>) {
+    let mut encoder = Encoder::new();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((block, done)) = job else { return };
-        let mut encoder = GzEncoder::new(Vec::with_capacity(BLOCK / 2), Compression::new(LEVEL));
-        let compressed = encoder.write_all(&block).and_then(|()| encoder.finish());
+        let compressed = match &mut encoder {
+            Ok(encoder) => encoder.encode(&block),
+            Err(error) => Err(error.kind().into()),
+        };
         // Nobody waits for it any more after an error.
         let _ = done.send(compressed);
     }
