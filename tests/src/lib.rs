@@ -10,6 +10,7 @@ mod daemon;
 mod golden;
 mod image;
 mod net;
+mod oracle;
 mod pty;
 mod registry;
 
@@ -17,5 +18,6 @@ pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
 pub use golden::golden;
 pub use image::{Archive, busybox_tar, sha256, write_tar};
 pub use net::{NetworkNamespace, free_port, http_get, in_network_of};
+pub use oracle::Oracle;
 pub use pty::Pty;
 pub use registry::Registry;

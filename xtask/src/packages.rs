@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// Debian packages and a file that tells whether each is installed.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("busybox-static", "/bin/busybox"),
     ("crun", "/usr/bin/crun"),
     ("debootstrap", "/usr/sbin/debootstrap"),
@@ -20,6 +20,7 @@ const PACKAGES: [(&str, &str); 10] = [
     ("nftables", "/usr/sbin/nft"),
     ("openssl", "/usr/bin/openssl"),
     ("python3", "/usr/bin/python3"),
+    ("python3-docker", "/usr/lib/python3/dist-packages/docker/__init__.py"),
     ("skopeo", "/usr/bin/skopeo"),
 ];
 

@@ -16,6 +16,8 @@ use crate::failure::{self, Lookup};
 use crate::repository::{Fetched, Repository};
 
 const MAX_REDIRECTS: usize = 10;
+/// How long a registry that need not have TLS may be silent when asked by TLS, before it is asked without as well.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What an administrator says about registries.
 #[derive(Debug, Clone)]
@@ -246,16 +248,45 @@ impl Client {
         let http = self.http(endpoint)?;
         let address = format!("{}/v2/", endpoint.base);
         let url = Url::parse(&address).map_err(|_| Error::Address(address))?;
-        let sent = tokio::time::timeout(self.config.ping_timeout, http.get(url.clone()).send()).await;
-        let response = match sent {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(failure::transport("Get", &url, &error).await),
-            Err(_) => return Err(failure::timeout("Get", &url)),
-        };
+        let response = self.first_answer(&http, endpoint, &url).await?;
         if response.status() == reqwest::StatusCode::UNAUTHORIZED {
             authorizer.challenged(Challenge::of(response.headers())).await;
         }
         Ok(Repository::new(http, endpoint, path, authorizer, self.config.clone()))
+    }
+
+    /// The answer to a ping of an endpoint, unless it turns out to be one without TLS that was asked with.
+    async fn first_answer(
+        &self,
+        http: &reqwest::Client,
+        endpoint: &Endpoint,
+        url: &Url,
+    ) -> Result<reqwest::Response> {
+        match endpoint.base.strip_prefix("https://").filter(|_| endpoint.may_be_plain()) {
+            None => self.ping(http, url).await,
+            Some(host) => tokio::select! {
+                response = self.ping(http, url) => response,
+                true = self.is_plain(http, host) => Err(failure::plain_http("Get", url)),
+            },
+        }
+    }
+
+    async fn ping(&self, http: &reqwest::Client, url: &Url) -> Result<reqwest::Response> {
+        match tokio::time::timeout(self.config.ping_timeout, http.get(url.clone()).send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(failure::transport("Get", url, &error).await),
+            Err(_) => Err(failure::timeout("Get", url)),
+        }
+    }
+
+    /// Whether a registry without TLS answers; asked only after it was silent for a while. A server without TLS may take
+    /// the greeting of TLS for the beginning of a request, and wait for the rest of it.
+    async fn is_plain(&self, http: &reqwest::Client, host: &str) -> bool {
+        tokio::time::sleep(SILENCE).await;
+        let Ok(url) = Url::parse(&format!("http://{host}/v2/")) else { return false };
+        let status = self.ping(http, &url).await.map(|response| response.status());
+        // One with TLS answers as well, but not so.
+        status.is_ok_and(|status| status.is_success() || status == reqwest::StatusCode::UNAUTHORIZED)
     }
 
     pub(crate) fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client> {

@@ -26,6 +26,13 @@ pub(crate) struct Endpoint {
     pub(crate) mirror: bool,
 }
 
+impl Endpoint {
+    /// Whether the registry may also be spoken to without TLS.
+    pub(crate) fn may_be_plain(&self) -> bool {
+        !self.verify && !self.mirror
+    }
+}
+
 /// Registries that may be spoken to without verification.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Insecure {

@@ -75,6 +75,11 @@ pub(crate) fn timeout(verb: &'static str, url: &Url) -> Error {
     Error::Transport { verb, url: shown(url), reason, unreachable: true }
 }
 
+/// An error for a server that was asked by HTTPS and has no TLS.
+pub(crate) fn plain_http(verb: &'static str, url: &Url) -> Error {
+    Error::Transport { verb, url: shown(url), reason: PLAIN_HTTP.to_owned(), unreachable: false }
+}
+
 /// Go prints the URL as it was asked for; credentials never stand in it.
 fn shown(url: &Url) -> String {
     url.as_str().to_owned()

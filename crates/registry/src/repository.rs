@@ -23,7 +23,7 @@ use crate::retry::{Pause, is_busy};
 const MAX_MANIFEST: u64 = 4 << 20;
 /// Image configurations are a few KiB; labels and history can swell them.
 const MAX_CONFIG: u64 = 16 << 20;
-const MAX_TAG_PAGES: usize = 1000;
+const MAX_PAGES: usize = 1000;
 pub(crate) const DIGEST_HEADER: &str = "docker-content-digest";
 
 const ACCEPTED: [&str; 6] = [
@@ -191,28 +191,7 @@ impl Repository {
 
     /// All tags, page after page.
     pub async fn tags(&self) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Page {
-            tags: Option<Vec<String>>,
-        }
-
-        let mut url = self.url("/tags/list")?;
-        let mut tags = Vec::new();
-        for _ in 0..MAX_TAG_PAGES {
-            let response = self.send(Method::GET, url.clone(), |request| request).await?;
-            if !response.status().is_success() {
-                return Err(failure::answer(response).await);
-            }
-            let next = next_page(&url, &response);
-            let body = limited(response, &url, MAX_MANIFEST, self.0.config.stall_timeout).await?;
-            let page: Page = serde_json::from_slice(&body).map_err(Error::Manifest)?;
-            tags.extend(page.tags.unwrap_or_default());
-            match next {
-                Some(next) => url = next,
-                None => break,
-            }
-        }
-        Ok(tags)
+        self.listing("/tags/list", &|_| true, usize::MAX, Error::Manifest).await
     }
 
     /// The names of repositories that `fits` takes, at most `limit`, page after page. For a connection without a path.
@@ -221,22 +200,34 @@ impl Repository {
         fits: &(dyn Fn(&String) -> bool + Sync),
         limit: usize,
     ) -> Result<Vec<String>> {
+        self.listing("_catalog?n=1000", fits, limit, Error::Search).await
+    }
+
+    /// The first `limit` names of a listing that `fits` takes; `unreadable` is what a page that is no listing means.
+    async fn listing(
+        &self,
+        first: &str,
+        fits: &(dyn Fn(&String) -> bool + Sync),
+        limit: usize,
+        unreadable: fn(serde_json::Error) -> Error,
+    ) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Page {
-            repositories: Option<Vec<String>>,
+            #[serde(alias = "repositories")]
+            tags: Option<Vec<String>>,
         }
 
-        let mut url = self.url("_catalog?n=1000")?;
+        let mut url = self.url(first)?;
         let mut names = Vec::new();
-        for _ in 0..MAX_TAG_PAGES {
+        for _ in 0..MAX_PAGES {
             let response = self.send(Method::GET, url.clone(), |request| request).await?;
             if !response.status().is_success() {
                 return Err(failure::answer(response).await);
             }
             let next = next_page(&url, &response);
             let body = limited(response, &url, MAX_MANIFEST, self.0.config.stall_timeout).await?;
-            let page: Page = serde_json::from_slice(&body).map_err(Error::Search)?;
-            names.extend(page.repositories.unwrap_or_default().into_iter().filter(|name| fits(name)));
+            let page: Page = serde_json::from_slice(&body).map_err(unreadable)?;
+            names.extend(page.tags.unwrap_or_default().into_iter().filter(|name| fits(name)));
             match next {
                 Some(next) if names.len() < limit => url = next,
                 _ => break,

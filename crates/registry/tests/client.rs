@@ -419,3 +419,48 @@ async fn plain_files_by_url() {
     let error = client().download(&url).await.unwrap_err().to_string();
     assert_eq!(error, format!("Get {url:?}: http: server gave HTTP response to HTTPS client"));
 }
+
+#[tokio::test]
+async fn a_registry_without_search_is_searched_by_its_catalog() {
+    let stub = Stub::start(|request| match request.path.as_str() {
+        "/v2/_catalog?n=1000" => Answer::ok(br#"{"repositories": ["a/nginx", "busybox"]}"#)
+            .header("Link", "</v2/_catalog?n=1000&last=busybox>; rel=\"next\""),
+        path if path.ends_with("last=busybox") => {
+            Answer::ok(br#"{"repositories": ["nginx", "nginx/more", "zed"]}"#)
+        }
+        "/v2/" => Answer::ok(b"{}"),
+        _ => Answer::status(404, b"not here"),
+    });
+    let search = async |limit: usize| {
+        let found = client().search(&format!("{}/nginx", stub.host()), limit, None).await.unwrap();
+        found.into_iter().map(|found| found.name).collect::<Vec<_>>()
+    };
+    assert_eq!(search(25).await, ["a/nginx", "nginx", "nginx/more"]);
+    assert_eq!(search(2).await, ["a/nginx", "nginx"]);
+}
+
+#[tokio::test]
+async fn a_server_that_waits_after_the_greeting_of_tls_is_asked_without() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let reference = format!("{}/a:1", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut first = [0];
+            if stream.peek(&mut first).is_ok() && first == [0x16] {
+                // As one that reads the lines of a request.
+                silent.push(stream);
+                continue;
+            }
+            let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+            let mut request = [0; 4096];
+            let _ = std::io::Read::read(&mut stream, &mut request);
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+        }
+    });
+    let client =
+        Client::new(ClientConfig { ping_timeout: Duration::from_secs(3600), ..ClientConfig::default() });
+    let reference = Reference::parse(&reference).unwrap();
+    let tags = tokio::time::timeout(Duration::from_secs(60), client.tags(&reference, None));
+    assert_eq!(tags.await.unwrap().unwrap().1, Vec::<String>::new());
+}

@@ -18,7 +18,8 @@ fn several_upstreams_are_cached_and_outlived() {
     assert!(cache.get(&blob).body == layer);
     // As containerd asks.
     let by_namespace = format!("/v2/tool/manifests/latest?ns={}", two.address);
-    assert_eq!(cache.get(&by_namespace).status, 200);
+    let named = cache.get(&by_namespace);
+    assert_eq!((named.status, named.header("oci-namespace")), (200, Some(two.address.as_str())));
     assert_eq!(cache.get("/v2/two/tool/manifests/latest").status, 200);
     cache.get("/v2/one/group/app/manifests/none").refused(404, "MANIFEST_UNKNOWN");
     cache.get(&format!("/v2/one/group/app/blobs/{}", sha256(b"none"))).refused(404, "BLOB_UNKNOWN");

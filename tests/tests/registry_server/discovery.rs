@@ -136,3 +136,45 @@ fn referrers_are_known_before_their_subject_and_without_an_index() {
     assert_eq!(server.delete(&format!("/v2/a/manifests/{referrer}")).status, 202);
     assert!(referrers(&server, &path).is_empty());
 }
+
+#[test]
+fn referrers_come_in_pages_that_keep_the_filter() {
+    let server = Server::start(&[]);
+    let subject = server.image("a", "v1", b"layer");
+    let mut digests = Vec::new();
+    for at in 0..5 {
+        let kind = if at == 2 { "test/other" } else { "test/signature" };
+        let fields = json!({"subject": descriptor(&subject, 1), "artifactType": kind, "annotations": {"at": at.to_string()}});
+        let manifest = server.manifest("a", &fields);
+        assert_eq!(server.put("a", &sha256(&manifest), MANIFEST, &manifest).status, 201);
+        if at != 2 {
+            digests.push(sha256(&manifest));
+        }
+    }
+    digests.sort();
+    let (mut path, mut found) =
+        (Some(format!("/v2/a/referrers/{subject}?artifactType=test/signature&n=3")), Vec::new());
+    while let Some(at) = path {
+        let answer = server.get(&at);
+        assert_eq!((answer.status, answer.header("oci-filters-applied")), (200, Some("artifactType")));
+        found.push(referrers(&server, &at).len());
+        digests.retain(|digest| !answer.json()["manifests"].to_string().contains(digest));
+        path = next(&answer);
+    }
+    assert_eq!((found, digests.len()), (vec![3, 1], 0));
+    server.get(&format!("/v2/a/referrers/{subject}?n=x")).refused(400, "PAGINATION_NUMBER_INVALID");
+}
+
+#[test]
+fn an_index_without_a_type_refers_without_one() {
+    let server = Server::start(&[]);
+    let subject = server.image("a", "v1", b"layer");
+    let index = json!({
+        "schemaVersion": 2, "mediaType": INDEX, "manifests": [], "subject": descriptor(&subject, 1),
+        "annotations": {"a": "b"},
+    });
+    assert_eq!(server.put("a", "about", INDEX, index.to_string().as_bytes()).status, 201);
+    let found = referrers(&server, &format!("/v2/a/referrers/{subject}"));
+    assert_eq!((found.len(), found[0].get("artifactType")), (1, None));
+    assert_eq!(found[0]["annotations"], json!({"a": "b"}));
+}

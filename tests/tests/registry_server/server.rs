@@ -103,6 +103,13 @@ impl Server {
         self.send("DELETE", path, &[], b"")
     }
 
+    /// The digest of the manifest with the tag `1` of a repository.
+    pub(crate) fn digest(&self, name: &str) -> String {
+        let answer = self.head(&format!("/v2/{name}/manifests/1"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.header("docker-content-digest").unwrap().to_owned()
+    }
+
     /// Begins an upload; its path.
     pub(crate) fn begin(&self, name: &str) -> String {
         let answer = self.send("POST", &format!("/v2/{name}/blobs/uploads/"), &[], b"");

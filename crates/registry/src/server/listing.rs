@@ -26,8 +26,9 @@ pub(crate) async fn tags(call: &Call, name: Name) -> Result<Response<Body>> {
         Ok(tags)
     })
     .await?;
-    let more = page(call, &mut tags, MOST_TAGS)?;
-    let next = more.then(|| link(&format!("/v2/{name}/tags/list"), call, tags.last(), tags.len()));
+    let more = page(call, &mut tags, String::as_str, MOST_TAGS)?;
+    let next = tags.last().filter(|_| more);
+    let next = next.map(|last| link(&format!("/v2/{name}/tags/list"), call, last, tags.len(), &[]));
     Ok(linked(json!({"name": name.as_str(), "tags": tags}), next))
 }
 
@@ -36,13 +37,19 @@ pub(crate) async fn catalog(call: &Call) -> Result<Response<Body>> {
     let store = call.registry.store.clone();
     let names = blocking::run(move || store.repositories()).await?;
     let mut names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let more = page(call, &mut names, MOST_REPOSITORIES)?;
-    let next = more.then(|| link("/v2/_catalog", call, names.last(), names.len()));
+    let more = page(call, &mut names, String::as_str, MOST_REPOSITORIES)?;
+    let next = names.last().filter(|_| more);
+    let next = next.map(|last| link("/v2/_catalog", call, last, names.len(), &[]));
     Ok(linked(json!({"repositories": names}), next))
 }
 
-/// Cuts a sorted list to the page that is asked for by `n` and `last`. Returns whether another follows.
-fn page(call: &Call, names: &mut Vec<String>, most: usize) -> Result<bool> {
+/// Cuts a list that is sorted by `key` to the page that is asked for by `n` and `last`. Returns whether another follows.
+pub(crate) fn page<T>(
+    call: &Call,
+    items: &mut Vec<T>,
+    key: impl Fn(&T) -> &str,
+    most: usize,
+) -> Result<bool> {
     let wanted = match call.query("n") {
         None => None,
         Some(n) => Some(n.parse::<usize>().map_err(|_| {
@@ -51,21 +58,21 @@ fn page(call: &Call, names: &mut Vec<String>, most: usize) -> Result<bool> {
         })?),
     };
     if let Some(last) = call.query("last") {
-        let skip = names.partition_point(|name| *name <= last);
-        names.drain(..skip);
+        let skip = items.partition_point(|item| key(item) <= last.as_str());
+        items.drain(..skip);
     }
     let count = wanted.unwrap_or(most).min(most);
-    let more = names.len() > count && count > 0;
-    names.truncate(count);
+    let more = items.len() > count && count > 0;
+    items.truncate(count);
     Ok(more)
 }
 
-/// RFC 8288.
-fn link(path: &str, call: &Call, last: Option<&String>, count: usize) -> String {
-    let last = last.map(String::as_str).unwrap_or_default();
+/// The next page (RFC 8288): `count` items after `last`, with the other parts of the `query`.
+pub(crate) fn link(path: &str, call: &Call, last: &str, count: usize, query: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("last", last)
         .append_pair("n", &count.to_string())
+        .extend_pairs(query)
         .finish();
     format!("<{}?{query}>; rel=\"next\"", call.location(path))
 }

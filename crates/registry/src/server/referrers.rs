@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::Response;
-use http::header::HeaderName;
+use http::header::{HeaderName, LINK};
 use serde_json::json;
 use wharf_oci::Digest;
 use wharf_oci::image::{Descriptor, media_type};
@@ -20,10 +20,13 @@ use super::name::Name;
 use super::reply::{self, Body};
 use super::storage::Hold;
 use super::store::Store;
-use super::{blocking, layout};
+use super::{blocking, layout, listing};
 
 /// `OCI-Filters-Applied`.
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// Referrers in an answer at most: clients read no larger documents than manifests may be.
+const MOST: usize = 1000;
 
 /// Repositories whose index was completed by this process.
 #[derive(Default)]
@@ -37,6 +40,7 @@ impl Completed {
 
 /// `GET /v2/NAME/referrers/DIGEST`.
 pub(crate) async fn get(call: &Call, name: Name, subject: Digest) -> Result<Response<Body>> {
+    let path = format!("/v2/{name}/referrers/{subject}");
     let registry = call.registry.clone();
     let mut found = blocking::run(move || {
         if registry.config.read_only {
@@ -53,10 +57,17 @@ pub(crate) async fn get(call: &Call, name: Name, subject: Digest) -> Result<Resp
     if let Some(kind) = &kind {
         found.retain(|descriptor| descriptor.artifact_type.as_ref() == Some(kind));
     }
+    found.sort_by(|a, b| a.digest.cmp(&b.digest));
+    let more = listing::page(call, &mut found, |descriptor| descriptor.digest.as_str(), MOST)?;
     let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": found});
     let mut response = reply::json(media_type::OCI_INDEX, &index);
     if kind.is_some() {
         reply::set(response.headers_mut(), FILTERS_APPLIED, "artifactType");
+    }
+    if let Some(last) = found.last().filter(|_| more) {
+        let filter: Vec<_> = kind.iter().map(|kind| ("artifactType", kind.as_str())).collect();
+        let next = listing::link(&path, call, last.digest.as_str(), found.len(), &filter);
+        reply::set(response.headers_mut(), LINK, &next);
     }
     Ok(response)
 }

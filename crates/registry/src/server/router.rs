@@ -17,6 +17,9 @@ use super::{Registry, blobs, listing, manifests, page, receive, referrers, uploa
 /// `Docker-Distribution-Api-Version`: how old clients know a registry.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
+/// `OCI-Namespace`: the upstream that a client named was put in front of the repository's name.
+const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+
 /// Which part of the registry a socket shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Face {
@@ -70,6 +73,9 @@ fn dress(call: &Call, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     if call.uri.path().starts_with("/v2") {
         headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    }
+    if let Some(ns) = call.query("ns").filter(|ns| call.registry.upstreams.prefix(ns).is_some()) {
+        reply::set(headers, NAMESPACE, &ns);
     }
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     for (name, value) in &call.registry.config.headers {

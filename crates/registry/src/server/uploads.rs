@@ -161,10 +161,7 @@ async fn receive(
     let progress = counted(call, name, id, turn).await?;
     let limit = match chunk_length(&call.headers, progress.offset) {
         Ok(limit) => limit,
-        Err(failure) => {
-            drain(body).await;
-            return Err(with_place(call, failure, name, id, progress.offset));
-        }
+        Err(failure) => return Err(with_place(call, failure, name, id, progress.offset)),
     };
     if hyper::body::Body::is_end_stream(body) {
         return Ok(progress);
@@ -183,7 +180,6 @@ async fn receive(
     let received = receiver.receive(body, Sink { writer, progress: progress.clone() }).await;
     let Some(mut sink) = received.sink else {
         cancel(call, name, id).await;
-        drain(body).await;
         return Err(received.failure.unwrap_or_else(|| Failure::new(Code::Unknown, "the upload failed")));
     };
     let refused = received.failure.as_ref().is_some_and(|failure| failure.code() == Code::SizeInvalid);
@@ -198,10 +194,7 @@ async fn receive(
     }
     turn.store(sink.progress.clone());
     match received.failure {
-        Some(failure) => {
-            drain(body).await;
-            Err(with_place(call, failure, name, id, sink.progress.offset))
-        }
+        Some(failure) => Err(with_place(call, failure, name, id, sink.progress.offset)),
         None if short => {
             let failure = Failure::new(Code::SizeInvalid, "the chunk is shorter than its Content-Range says");
             Err(with_place(call, failure, name, id, sink.progress.offset))
