@@ -13,6 +13,7 @@ mod net;
 mod oracle;
 mod pty;
 mod registry;
+mod web;
 
 pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
 pub use golden::golden;
@@ -21,3 +22,4 @@ pub use net::{NetworkNamespace, free_port, http_get, in_network_of};
 pub use oracle::Oracle;
 pub use pty::Pty;
 pub use registry::Registry;
+pub use web::Web;

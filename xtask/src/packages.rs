@@ -18,6 +18,7 @@ const PACKAGES: [(&str, &str); 11] = [
     ("gcc", "/usr/bin/cc"),
     ("iproute2", "/sbin/ip"),
     ("nftables", "/usr/sbin/nft"),
+    ("openssh-client", "/usr/bin/ssh-agent"),
     ("openssl", "/usr/bin/openssl"),
     ("python3", "/usr/bin/python3"),
     ("python3-docker", "/usr/lib/python3/dist-packages/docker/__init__.py"),
@@ -31,6 +32,9 @@ const PACKAGES: [(&str, &str); 11] = [
 pub(crate) fn install() -> Result<()> {
     let mut missing: Vec<_> =
         PACKAGES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
+    if !has("git") {
+        missing.push("git");
+    }
     let client = has("docker");
     if missing.is_empty() && client {
         return Ok(());
