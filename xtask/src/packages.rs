@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// Debian packages and a file that tells whether each is installed.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "/bin/busybox"),
     ("crun", "/usr/bin/crun"),
     ("debootstrap", "/usr/sbin/debootstrap"),
