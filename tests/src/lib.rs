@@ -12,6 +12,7 @@ mod net;
 mod oracle;
 mod pty;
 mod registry;
+mod wire;
 
 pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
 pub use golden::golden;
@@ -20,3 +21,4 @@ pub use net::{NetworkNamespace, free_port, http_get, in_network_of};
 pub use oracle::Oracle;
 pub use pty::Pty;
 pub use registry::Registry;
+pub use wire::Wire;
