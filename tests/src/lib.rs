@@ -14,6 +14,7 @@ mod oracle;
 mod pty;
 mod registry;
 mod web;
+mod wire;
 
 pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
 pub use golden::golden;
@@ -23,3 +24,4 @@ pub use oracle::Oracle;
 pub use pty::Pty;
 pub use registry::Registry;
 pub use web::Web;
+pub use wire::Wire;

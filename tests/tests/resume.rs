@@ -16,7 +16,7 @@ use std::{
 };
 
 use serde_json::json;
-use wharf_tests::{Archive, TestDaemon, sha256, until};
+use wharf_tests::{Archive, Pty, TestDaemon, sha256, until};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -207,6 +207,27 @@ fn what_nobody_goes_on_with_is_pruned() {
     slow.going.store(true, Ordering::SeqCst);
     daemon.run(&["pull", "-q", &slow.image()]);
     assert_eq!(*slow.offsets.lock().unwrap(), [0, 0]);
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_is() {
+    let daemon = TestDaemon::start("bars");
+    let slow = Slow::start();
+    let mut terminal = Pty::spawn(&daemon.command(&["pull", &slow.image()]));
+    terminal.expect("Using default tag: latest");
+    terminal.expect("latest: Pulling from big");
+    // What has come and what is to come; a bar needs a wider terminal than this one is at first.
+    terminal.expect("Downloading  ");
+    terminal.expect("kB/8.");
+    terminal.resize(24, 160);
+    slow.going.store(true, Ordering::SeqCst);
+    terminal.expect("[====");
+    terminal.expect("Pull complete");
+    terminal.expect("Status: Downloaded newer image for ");
+    assert_eq!(terminal.wait(), 0);
+    // Lines are drawn again in their place.
+    let text = terminal.text();
+    assert!(text.contains("\x1b[1A") && text.contains("\x1b[2K"), "{text:?}");
 }
 
 /// Folders of layers that are being unpacked.

@@ -1,33 +1,14 @@
 //! `system check`: whether the database and the disk agree.
 
-use std::{fmt, fs, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use wharf_store::Problem;
+use wharf_store::{Problem, Report};
 
 use crate::{Engine, Error, Result, tables, volume::Volume};
 
 /// A younger folder may belong to a container that is just being made.
 const SETTLED: Duration = Duration::from_secs(60);
-
-/// The problems found so far.
-struct Report {
-    problems: Vec<Problem>,
-    repair: bool,
-}
-
-impl Report {
-    fn add(
-        &mut self,
-        subject: impl fmt::Display,
-        what: &str,
-        mend: impl FnOnce() -> Result<bool>,
-    ) -> Result<()> {
-        let mended = self.repair && mend()?;
-        self.problems.push(Problem { subject: subject.to_string(), what: what.to_owned(), mended });
-        Ok(())
-    }
-}
 
 impl Engine {
     /// Compares the database with what is on disk, reading all layers; takes as long as that takes. With `repair`, mends
@@ -38,17 +19,17 @@ impl Engine {
     pub fn check(&self, repair: bool) -> Result<Vec<Problem>> {
         let is_container =
             |id: &str| self.db.read(|view| tables::CONTAINERS.contains(view, id)).unwrap_or(true);
-        let mut report = Report { problems: self.store.check(&is_container, repair)?, repair };
+        let mut report = Report::new(self.store.check(&is_container, repair)?, repair);
         self.check_containers(&mut report)?;
         self.check_container_folders(&mut report)?;
         self.check_volumes(&mut report)?;
         if repair {
             self.housekeeper.soon();
         }
-        Ok(report.problems)
+        Ok(report.problems())
     }
 
-    fn check_containers(&self, report: &mut Report) -> Result<()> {
+    fn check_containers(&self, report: &mut Report<Error>) -> Result<()> {
         let (rows, names) = self
             .db
             .read(|view| Ok::<_, Error>((tables::CONTAINERS.list(view)?, tables::NAMES.list(view)?)))?;
@@ -80,7 +61,7 @@ impl Engine {
         Ok(())
     }
 
-    fn check_container_folders(&self, report: &mut Report) -> Result<()> {
+    fn check_container_folders(&self, report: &mut Report<Error>) -> Result<()> {
         for path in entries(&self.paths.data_root.join("containers"))? {
             let id = file_name(&path);
             let settled = fs::metadata(&path)
@@ -97,7 +78,7 @@ impl Engine {
         Ok(())
     }
 
-    fn check_volumes(&self, report: &mut Report) -> Result<()> {
+    fn check_volumes(&self, report: &mut Report<Error>) -> Result<()> {
         // Volumes come and go under this lock.
         let _guard = self.volumes_lock();
         let volumes = self.volumes()?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use wharf_db::View;
 use wharf_oci::Digest;
@@ -29,23 +30,39 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The problems found so far.
-struct Report {
+/// The problems found so far, and whether they are to be mended.
+#[derive(Debug)]
+pub struct Report<E = Error> {
     problems: Vec<Problem>,
     repair: bool,
+    /// What mending may fail with.
+    failure: PhantomData<fn() -> E>,
 }
 
-impl Report {
+impl<E> Report<E> {
+    /// A report that goes on where `problems` end.
+    pub fn new(problems: Vec<Problem>, repair: bool) -> Self {
+        Self { problems, repair, failure: PhantomData }
+    }
+
     /// Adds a problem; `mend` is tried if that is wanted and says whether it did any good.
-    fn add(
+    ///
+    /// # Errors
+    /// Those of `mend`.
+    pub fn add(
         &mut self,
         subject: impl fmt::Display,
         what: impl fmt::Display,
-        mend: impl FnOnce() -> Result<bool>,
-    ) -> Result<()> {
+        mend: impl FnOnce() -> std::result::Result<bool, E>,
+    ) -> std::result::Result<(), E> {
         let mended = self.repair && mend()?;
         self.problems.push(Problem { subject: subject.to_string(), what: what.to_string(), mended });
         Ok(())
+    }
+
+    /// What was found.
+    pub fn problems(self) -> Vec<Problem> {
+        self.problems
     }
 }
 
@@ -57,13 +74,13 @@ impl Store {
     ///
     /// Containers and images may come and go meanwhile; folders of uploads on their way (`tmp-*`) are no problem.
     pub fn check(&self, is_container: &dyn Fn(&str) -> bool, repair: bool) -> Result<Vec<Problem>> {
-        let mut report = Report { problems: Vec::new(), repair };
+        let mut report = Report::new(Vec::new(), repair);
         self.check_layers(&mut report)?;
         self.check_images(&mut report)?;
         self.check_orphans(&mut report)?;
         self.check_snapshots(is_container, &mut report)?;
         self.check_folders(&mut report)?;
-        Ok(report.problems)
+        Ok(report.problems())
     }
 
     fn check_layers(&self, report: &mut Report) -> Result<()> {

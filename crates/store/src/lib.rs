@@ -34,7 +34,7 @@ mod xattr;
 
 pub use archive::{LoadProgress, Loaded};
 pub use cache::{Cache, CacheRecord};
-pub use check::Problem;
+pub use check::{Problem, Report};
 pub use error::{Error, Result};
 pub use gzip::gzip;
 pub use image::{Image, ImageRecord, Images, NewImage, Removed};

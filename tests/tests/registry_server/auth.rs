@@ -90,6 +90,13 @@ fn certificate(folder: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// What a server needs for TLS, made in a folder.
+pub(crate) fn tls_flags(folder: &Path) -> Vec<String> {
+    certificate(folder);
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    vec!["--tls-cert".to_owned(), file("cert.pem"), "--tls-key".to_owned(), file("key.pem")]
+}
+
 fn base64url(data: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
@@ -172,9 +179,9 @@ fn tokens() {
 #[test]
 fn tls() {
     let folder = tempfile::tempdir().unwrap();
-    certificate(folder.path());
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let flags = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let flags = tls_flags(folder.path());
+    let cert = folder.path().join("cert.pem");
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let server = Server::at(&folder.path().join("data"), &flags, &[]);
     let fetch = |authority: &[&str]| {
         let mut openssl = Command::new("openssl");
@@ -194,4 +201,13 @@ fn tls() {
     let answer = fetch(&["-CAfile", cert.to_str().unwrap()]);
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert_eq!(fetch(&[]), "");
+    // Those who can get HTTP/2.
+    let negotiated = |protocols: &str| {
+        let mut openssl = std::process::Command::new("openssl");
+        openssl.args(["s_client", "-alpn", protocols, "-connect", &server.address]);
+        let output = openssl.stdin(std::process::Stdio::null()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().find_map(|line| line.strip_prefix("ALPN protocol: ")).unwrap_or_default().to_owned()
+    };
+    assert_eq!((negotiated("h2,http/1.1").as_str(), negotiated("http/1.1").as_str()), ("h2", "http/1.1"));
 }

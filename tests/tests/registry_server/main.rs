@@ -7,6 +7,7 @@ mod cache;
 mod clients;
 mod collect;
 mod discovery;
+mod engine;
 mod faults;
 mod management;
 mod page;

@@ -11,8 +11,8 @@ use crate::{Error, Result};
 /// Turns messages into what is written.
 #[derive(Debug)]
 pub(crate) struct Display {
-    /// The columns of the terminal, if it is one.
-    columns: Option<usize>,
+    /// The columns that the terminal has now, if it is one.
+    columns: fn() -> Option<usize>,
     /// The line of each id, counted from the first one of the current block.
     lines: HashMap<String, usize>,
 }
@@ -20,21 +20,20 @@ pub(crate) struct Display {
 impl Display {
     /// For standard output.
     pub(crate) fn stdout() -> Self {
-        Self::new(std::io::stdout())
+        Self::new(|| columns_of(std::io::stdout()))
     }
 
     /// For standard error.
     pub(crate) fn stderr() -> Self {
-        Self::new(std::io::stderr())
+        Self::new(|| columns_of(std::io::stderr()))
     }
 
     /// For anything but a terminal.
     pub(crate) fn plain() -> Self {
-        Self { columns: None, lines: HashMap::new() }
+        Self::new(|| None)
     }
 
-    fn new(stream: impl std::os::fd::AsFd) -> Self {
-        let columns = rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
+    fn new(columns: fn() -> Option<usize>) -> Self {
         Self { columns, lines: HashMap::new() }
     }
 
@@ -47,7 +46,7 @@ impl Display {
         if message.aux.is_some() {
             return Ok(out);
         }
-        let Some(columns) = self.columns else {
+        let Some(columns) = (self.columns)() else {
             self.without_measures(message, &mut out)?;
             return Ok(out);
         };
@@ -87,6 +86,10 @@ impl Display {
         }
         Ok(())
     }
+}
+
+fn columns_of(stream: impl std::os::fd::AsFd) -> Option<usize> {
+    rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col))
 }
 
 fn fail_if_error(message: &Progress) -> Result<()> {
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn plain_lines_have_no_measures() {
-        let mut display = Display { columns: None, lines: HashMap::new() };
+        let mut display = Display::plain();
         let text: String = messages().iter().map(|m| display.render(m).unwrap()).collect();
         expect![[r#"
             latest: Pulling from library/x
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_terminal_is_redrawn_in_place() {
-        let mut display = Display { columns: Some(120), lines: HashMap::new() };
+        let mut display = Display { columns: || Some(120), lines: HashMap::new() };
         let text: Vec<_> = messages().iter().map(|m| display.render(m).unwrap()).collect();
         expect![[r#"
             [
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn errors_end_it() {
-        let mut display = Display { columns: None, lines: HashMap::new() };
+        let mut display = Display::plain();
         assert_eq!(
             display.render(&Progress::error("manifest unknown")).unwrap_err().to_string(),
             "manifest unknown"

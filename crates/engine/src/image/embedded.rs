@@ -86,32 +86,42 @@ impl Embedded {
     }
 }
 
-/// The layer of the images as a tar stream: one executable file by several names.
+/// Where systems keep the certificate authorities that they trust; the first that is there counts.
+const AUTHORITIES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// The layer of the images as a tar stream: one executable file by several names, and the authorities of the host, which
+/// a registry needs that fetches from others.
 pub(super) struct Layer {
     /// The entry before the binary.
     head: Vec<u8>,
     /// The entries after it.
-    links: Vec<u8>,
+    rest: Vec<u8>,
     size: u64,
     binary: File,
-    /// When the binary was written; stands in for when the image was made, so that its id only depends on the binary.
+    /// When the binary was written; stands in for when the image was made, so that its id depends on content only.
     pub(super) created: Timestamp,
 }
 
 impl Layer {
     /// Opens the binary.
     pub(super) fn open(binary: &Path) -> io::Result<Self> {
+        let authorities = AUTHORITIES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+        Self::with(binary, &authorities)
+    }
+
+    fn with(binary: &Path, authorities: &[u8]) -> io::Result<Self> {
         let binary = File::open(binary)?;
         let metadata = binary.metadata()?;
         let created =
             metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or_default();
         let created = Timestamp::from_second(created.as_second()).unwrap_or_default();
-        let header = |path: &str, kind: tar::EntryType, size: u64| {
+        let header = |path: &str, kind: tar::EntryType, mode: u32, size: u64| {
             let mut header = tar::Header::new_ustar();
             header.set_path(path)?;
             header.set_entry_type(kind);
             header.set_size(size);
-            header.set_mode(0o755);
+            header.set_mode(mode);
             header.set_uid(0);
             header.set_gid(0);
             header.set_mtime(created.as_second().try_into().unwrap_or_default());
@@ -121,21 +131,30 @@ impl Layer {
             header.set_cksum();
             io::Result::Ok(header.as_bytes().to_vec())
         };
-        let head = header(HELLO, tar::EntryType::Regular, metadata.len())?;
-        let links =
-            [header("bin/", tar::EntryType::Directory, 0)?, header(REGISTRY, tar::EntryType::Link, 0)?];
-        Ok(Self { head, links: links.concat(), size: metadata.len(), binary, created })
+        let folder = |path: &str| header(path, tar::EntryType::Directory, 0o755, 0);
+        let head = header(HELLO, tar::EntryType::Regular, 0o755, metadata.len())?;
+        let mut rest = [folder("bin/")?, header(REGISTRY, tar::EntryType::Link, 0o755, 0)?].concat();
+        if !authorities.is_empty() {
+            for path in ["etc/", "etc/ssl/", "etc/ssl/certs/"] {
+                rest.extend(folder(path)?);
+            }
+            let size = authorities.len() as u64;
+            let path = AUTHORITIES[0].trim_start_matches('/');
+            rest.extend(header(path, tar::EntryType::Regular, 0o644, size)?);
+            rest.extend(authorities);
+            rest.extend(std::iter::repeat_n(0, padding(size)));
+        }
+        Ok(Self { head, rest, size: metadata.len(), binary, created })
     }
 
     /// The bytes of the archive.
     pub(super) fn read(&self) -> io::Result<impl Read + Send> {
-        let padding = (512 - self.size % 512) % 512;
         // A position of its own: the archive is read more than once.
         let body = Positioned { file: self.binary.try_clone()?, offset: 0 };
         Ok(io::Cursor::new(self.head.clone())
             .chain(body.take(self.size))
-            .chain(io::repeat(0).take(padding))
-            .chain(io::Cursor::new(self.links.clone()))
+            .chain(io::repeat(0).take(padding(self.size) as u64))
+            .chain(io::Cursor::new(self.rest.clone()))
             .chain(io::repeat(0).take(1024)))
     }
 
@@ -145,6 +164,11 @@ impl Layer {
         io::copy(&mut self.read()?, &mut hasher)?;
         Ok(hasher.finish())
     }
+}
+
+/// Bytes that follow the content of an entry of this size.
+fn padding(size: u64) -> usize {
+    ((512 - size % 512) % 512) as usize
 }
 
 struct Positioned {
@@ -169,7 +193,7 @@ mod tests {
     fn the_layer_is_an_archive_of_the_binary() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![7u8; 1000]).unwrap();
-        let layer = Layer::open(file.path()).unwrap();
+        let layer = Layer::with(file.path(), b"authorities").unwrap();
         let mut bytes = Vec::new();
         layer.read().unwrap().read_to_end(&mut bytes).unwrap();
         assert_eq!(layer.diff_id().unwrap(), Digest::sha256(&bytes));
@@ -186,7 +210,11 @@ mod tests {
         let link = entries.next().unwrap().unwrap();
         assert_eq!(link.path().unwrap().to_str(), Some("bin/registry"));
         assert_eq!(link.link_name().unwrap().unwrap().to_str(), Some("hello"));
-        assert!(entries.next().is_none());
+        let mut last = entries.last().unwrap().unwrap();
+        assert_eq!(last.path().unwrap().to_str(), Some("etc/ssl/certs/ca-certificates.crt"));
+        let mut content = String::new();
+        last.read_to_string(&mut content).unwrap();
+        assert_eq!((content.as_str(), last.header().mode().unwrap()), ("authorities", 0o644));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -32,6 +32,11 @@ use super::{Registry, ServeError, collect};
 
 /// Bytes of a connection's read buffer at most: what a client sends is handed on in parts of this size.
 const READ_BUFFER: usize = 128 << 10;
+/// What a client of HTTP/2 may send ahead, in one stream and in all of a connection.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Name of HTTP/2 in the negotiation of protocols (RFC 9113, section 3.1).
+const H2: &[u8] = b"h2";
 /// How long calls may go on after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be accepted, so that a shortage does not turn into a busy loop.
@@ -130,6 +135,9 @@ impl Accepting {
         let stream = Patient { inner: stream, limit, deadline: None };
         let Some(tls) = self.tls.clone() else { return self.speak(stream).await };
         match tokio::time::timeout(self.registry.config.header_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(H2) => {
+                self.speak_http2(stream).await;
+            }
             Ok(Ok(stream)) => self.speak(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
             Err(_) => tracing::debug!("no TLS with a client in time"),
@@ -138,19 +146,38 @@ impl Accepting {
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let (registry, face) = (self.registry.clone(), self.face);
+        let service = service_fn(move |request| answer(registry.clone(), face, request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.registry.config.header_timeout)
             .max_buf_size(READ_BUFFER)
-            .serve_connection(
-                TokioIo::new(stream),
-                service_fn(move |request| answer(registry.clone(), face, request)),
-            );
+            .serve_connection(TokioIo::new(stream), service);
+        self.drive(connection, http1::Connection::graceful_shutdown).await;
+    }
+
+    /// HTTP/2, which clients get that ask for it in the greeting of TLS. One that stops answering is left.
+    async fn speak_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let (registry, face) = (self.registry.clone(), self.face);
+        let service = service_fn(move |request| answer(registry.clone(), face, request));
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.registry.config.header_timeout)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .serve_connection(TokioIo::new(stream), service);
+        self.drive(connection, http2::Connection::graceful_shutdown).await;
+    }
+
+    /// Serves a connection until its client ends it, or the registry.
+    async fn drive<C>(&self, connection: C, shut_down: impl FnOnce(Pin<&mut C>))
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
         let mut connection = std::pin::pin!(connection);
         let done = tokio::select! {
             done = connection.as_mut() => done,
             () = self.ending.cancelled() => {
-                connection.as_mut().graceful_shutdown();
+                shut_down(connection.as_mut());
                 connection.await
             }
         };
@@ -273,6 +300,6 @@ fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
         builder.with_client_cert_verifier(verifier.map_err(|error| ServeError::Tls(error.to_string()))?)
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| wrong(&tls.certificate, &error))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -15,6 +15,7 @@ use super::name::Name;
 use super::receive::drain;
 use super::reply::{self, Body};
 use super::route::Reference;
+use super::store::References;
 use super::{Registry, blocking};
 
 /// `OCI-Subject`: says that the registry keeps referrers.
@@ -95,7 +96,10 @@ pub(crate) async fn put(
     }
     let subject = document.subject.clone();
     let (store, repository, stored) = (call.registry.store.clone(), name.clone(), digest.clone());
-    blocking::run(move || store.put_manifest(&repository, tag.as_deref(), &stored, &data, &document)).await?;
+    blocking::run(move || {
+        store.put_manifest(&repository, tag.as_deref(), &stored, (&data, &document), References::AreHere)
+    })
+    .await?;
     let mut response = reply::empty(StatusCode::CREATED);
     let headers = response.headers_mut();
     reply::set(headers, LOCATION, &call.location(&format!("/v2/{name}/manifests/{digest}")));

@@ -20,6 +20,15 @@ pub(crate) const LINK: &str = "link";
 /// Bytes read at once when something is hashed again.
 const REREAD: usize = 256 << 10;
 
+/// Where a manifest finds what it refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum References {
+    /// In the repository already, or it is refused.
+    AreHere,
+    /// With the upstream that it came from.
+    ComeLater,
+}
+
 /// The content of a registry. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
@@ -67,7 +76,7 @@ impl Store {
         if self.blob(name, digest)?.is_none() {
             return Err(Failure::blob_unknown(digest));
         }
-        Ok(self.storage.remove(&layout::layer(name, digest))?)
+        Ok(self.storage.remove_durably(&layout::layer(name, digest))?)
     }
 
     /// Makes a blob of the synced file at `key`, whose digest and size in bytes were verified, and lets the repository
@@ -122,44 +131,22 @@ impl Store {
         self.read_link(&layout::tag_current(name, tag))
     }
 
-    /// Stores a manifest and lets `tags` name it.
+    /// Makes a manifest one of the repository's, and the target of a tag if there is one.
     ///
     /// # Errors
-    /// `MANIFEST_BLOB_UNKNOWN` if it refers to something that the repository does not have.
+    /// `MANIFEST_BLOB_UNKNOWN`, if its `references` have to be here and one is not.
     pub(crate) fn put_manifest(
         &self,
         name: &Name,
         tag: Option<&str>,
         digest: &Digest,
-        data: &[u8],
-        document: &Document,
+        (data, document): (&[u8], &Document),
+        references: References,
     ) -> Result<()> {
         let _held = self.storage.hold(Hold::Shared)?;
-        self.hold_references(name, document)?;
-        self.write_manifest(name, tag, digest, data, document)
-    }
-
-    /// As [`Store::put_manifest`], of an upstream whose blobs come later.
-    pub(crate) fn cache_manifest(
-        &self,
-        name: &Name,
-        tag: Option<&str>,
-        digest: &Digest,
-        data: &[u8],
-        document: &Document,
-    ) -> Result<()> {
-        let _held = self.storage.hold(Hold::Shared)?;
-        self.write_manifest(name, tag, digest, data, document)
-    }
-
-    fn write_manifest(
-        &self,
-        name: &Name,
-        tag: Option<&str>,
-        digest: &Digest,
-        data: &[u8],
-        document: &Document,
-    ) -> Result<()> {
+        if references == References::AreHere {
+            self.hold_references(name, document)?;
+        }
         let blob = layout::blob(digest);
         match self.storage.stat(&blob)? {
             Some(stat) if stat.size == data.len() as u64 => self.storage.touch(&blob)?,
@@ -221,19 +208,19 @@ impl Store {
         let data = self.manifest(name, digest)?.ok_or_else(|| Failure::manifest_unknown(digest.as_str()))?;
         for tag in self.tags(name)? {
             if self.tag(name, &tag)?.as_ref() == Some(digest) {
-                self.storage.remove(&layout::tag(name, &tag))?;
+                self.storage.remove_durably(&layout::tag(name, &tag))?;
             }
         }
         if let Ok(Document { subject: Some(subject), .. }) = Document::parse(None, &data) {
-            self.storage.remove(&layout::linked(&layout::referrers(name, &subject), digest))?;
+            self.storage.remove_durably(&layout::linked(&layout::referrers(name, &subject), digest))?;
         }
-        Ok(self.storage.remove(&layout::revision(name, digest))?)
+        Ok(self.storage.remove_durably(&layout::revision(name, digest))?)
     }
 
     /// Removes a tag; what it named stays.
     pub(crate) fn delete_tag(&self, name: &Name, tag: &str) -> Result<()> {
         self.tag(name, tag)?.ok_or_else(|| Failure::manifest_unknown(tag))?;
-        Ok(self.storage.remove(&layout::tag(name, tag))?)
+        Ok(self.storage.remove_durably(&layout::tag(name, tag))?)
     }
 
     /// The tags of a repository, sorted.

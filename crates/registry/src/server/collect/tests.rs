@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::server::storage::Storage;
+use crate::server::store::References;
 
 struct Bench {
     _folder: tempfile::TempDir,
@@ -39,7 +40,9 @@ impl Bench {
     fn put(&self, name: &Name, tag: Option<&str>, data: &str) -> Digest {
         let document = Document::parse(None, data.as_bytes()).unwrap();
         let digest = Digest::sha256(data.as_bytes());
-        self.store.put_manifest(name, tag, &digest, data.as_bytes(), &document).unwrap();
+        self.store
+            .put_manifest(name, tag, &digest, (data.as_bytes(), &document), References::AreHere)
+            .unwrap();
         digest
     }
 

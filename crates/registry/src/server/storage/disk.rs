@@ -171,6 +171,16 @@ impl Storage for Disk {
         }
     }
 
+    fn remove_durably(&self, key: &str) -> io::Result<()> {
+        self.remove(key)?;
+        let path = self.path(key);
+        match path.parent().map(File::open) {
+            Some(Ok(folder)) => folder.sync_all(),
+            Some(Err(error)) if !is_missing(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn hold(&self, hold: Hold) -> io::Result<Box<dyn Held + '_>> {
         // The lock guards no data in memory, so a holder that panicked broke nothing.
         let (inside, operation) = match hold {

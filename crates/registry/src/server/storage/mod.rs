@@ -84,6 +84,9 @@ pub(crate) trait Storage: Send + Sync {
     /// Removes a file, or everything below `key`. Nothing happens if there is none.
     fn remove(&self, key: &str) -> io::Result<()>;
 
+    /// As [`Storage::remove`], and what is gone stays gone, also after a power failure.
+    fn remove_durably(&self, key: &str) -> io::Result<()>;
+
     /// Waits until the storage can be held. Whoever refers to a blob (checks that it is there, touches it, writes the
     /// reference) does so in a shared hold; a sweep looks at times and removes in an exclusive one.
     fn hold(&self, hold: Hold) -> io::Result<Box<dyn Held + '_>>;

@@ -23,6 +23,7 @@ use super::metrics::Upstream as Outcome;
 use super::name::Name;
 use super::reply::Body;
 use super::route::Reference;
+use super::store::References;
 use super::{Registry, ServeError, blobs, blocking};
 use crate::{Client, ClientConfig, Credentials, Error, Fetched, Repository};
 
@@ -292,5 +293,8 @@ async fn keep(registry: &Arc<Registry>, name: &Name, reference: &Reference, foun
     };
     let (store, name) = (registry.store.clone(), name.clone());
     let (digest, data) = (found.digest.clone(), found.data.clone());
-    blocking::run(move || store.cache_manifest(&name, tag.as_deref(), &digest, &data, &document)).await
+    blocking::run(move || {
+        store.put_manifest(&name, tag.as_deref(), &digest, (&data, &document), References::ComeLater)
+    })
+    .await
 }
