@@ -181,9 +181,9 @@ impl Drop for Small {
     }
 }
 
-#[test]
-fn a_full_disk_is_told_of_and_survived() {
-    let mut daemon = TestDaemon::start("buildfull");
+/// An engine whose data root has 48 MiB.
+fn small(name: &str) -> (TestDaemon, Small) {
+    let mut daemon = TestDaemon::start(name);
     daemon.stop();
     let small = Small(daemon.data());
     let mounted =
@@ -192,6 +192,12 @@ fn a_full_disk_is_told_of_and_survived() {
     daemon.launch();
     let tar = daemon.folder.join("busybox.tar");
     daemon.run(&["import", tar.to_str().unwrap(), "busybox"]);
+    (daemon, small)
+}
+
+#[test]
+fn a_full_disk_is_told_of_and_survived() {
+    let (daemon, small) = small("buildfull");
     let folder = context(&daemon, "FROM busybox\nRUN dd if=/dev/urandom of=/big bs=1M count=64\n");
     let failed = build(&daemon, &folder, &[]);
     assert_eq!(failed.code, 1, "{}", failed.stderr);
@@ -206,6 +212,25 @@ fn a_full_disk_is_told_of_and_survived() {
     context(&daemon, "FROM busybox\nRUN echo fits >/f\n");
     let built = build(&daemon, &folder, &["-t", "fits"]);
     assert_eq!(built.code, 0, "{}", built.stderr);
+    drop(small);
+}
+
+#[test]
+fn a_full_disk_gives_its_space_back() {
+    let (daemon, small) = small("buildspace");
+    let free = || {
+        let disk = rustix::fs::statvfs(&small.0).unwrap();
+        disk.f_bfree * disk.f_frsize
+    };
+    let before = free();
+    let folder = context(&daemon, "FROM busybox\nRUN cat /dev/zero >/big\n");
+    let failed = build(&daemon, &folder, &[]);
+    assert!(failed.code == 1 && failed.stderr.contains("No space left on device"), "{}", failed.stderr);
+    // What the step left is kept for a look at it; the next one that fails takes its place.
+    let folder = context(&daemon, "FROM busybox\nRUN false\n");
+    assert_eq!(build(&daemon, &folder, &[]).code, 1);
+    let back = wharf_tests::until(std::time::Duration::from_secs(20), || free() + (1 << 20) > before);
+    assert!(back, "{} of {before} bytes are free", free());
     drop(small);
 }
 

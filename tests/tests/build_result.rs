@@ -260,3 +260,73 @@ fn results_go_to_several_places() {
     assert_ne!(daemon.wharf(&["image", "inspect", "away"]).code, 0);
     assert!(daemon.run(&["load", "-i", &path("oci.tar")]).contains("away"));
 }
+
+#[test]
+fn a_dockerfile_is_asked_about() {
+    let daemon = TestDaemon::start("buildcall");
+    let text = "# V says which\nARG V=1\n# base is the base\nFROM busybox AS Base\nARG V FOO\n\
+                RUN --mount=type=secret,id=tok true\nFROM base\nRUN --mount=type=ssh,id=k,required true\n";
+    let folder = daemon.context(text, &[]);
+    let call = |args: &[&str]| {
+        let output = daemon.wharf(&[&["build", "--call"], args, &[folder.to_str().unwrap()]].concat());
+        (output.code, output.stdout)
+    };
+    let outline = "BUILD ARG   VALUE   DESCRIPTION\nV           1       says which\nFOO                 \n\n\
+                   SECRET   REQUIRED\ntok      \n\nSSH   REQUIRED\nk     true\n\n";
+    assert_eq!(call(&["outline"]), (0, outline.to_owned()));
+    let targets = "TARGET    DESCRIPTION\nbase      is the base\n(default) \n";
+    assert_eq!(call(&["targets"]), (0, targets.to_owned()));
+    let (code, text) = call(&["targets,format=json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &found["targets"][0]["base"]), (0, &json!("busybox")));
+    assert_eq!(found["targets"][1]["location"]["ranges"][0]["start"]["line"], 7);
+    let check = "Check complete, 1 warning has been found!\n\nWARNING: StageNameCasing - \
+                 https://docs.docker.com/go/dockerfile/rule/stage-name-casing/\nStage name 'Base' should be lowercase\n\
+                 Dockerfile:4\n--------------------\n";
+    let (code, text) = call(&["check"]);
+    assert!(code == 1 && text.starts_with(check), "{text}");
+    let (code, text) = call(&["check,format=json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &found["warnings"][0]["ruleName"]), (1, &json!("StageNameCasing")));
+    assert_eq!(call(&["bogus"]).0, 1);
+}
+
+#[test]
+fn the_cache_is_listed_and_pruned_by_rules() {
+    let daemon = TestDaemon::start("buildrules");
+    let text = |size: u32, name: &str| {
+        format!("FROM busybox\nRUN dd if=/dev/zero of=/{name} bs=1024 count={size}\n")
+    };
+    for (size, name) in [(100, "a"), (200, "b"), (300, "c")] {
+        let folder = daemon.context(&text(size, name), &[]);
+        assert_eq!(daemon.build(&folder, &["-o", "type=cacheonly"]).code, 0);
+    }
+    let mount =
+        "FROM busybox\nRUN --mount=type=cache,target=/m,id=mine dd if=/dev/zero of=/m/z bs=1024 count=50\n";
+    assert_eq!(daemon.build(&daemon.context(mount, &[]), &["-o", "type=cacheonly"]).code, 0);
+    let count = |filter: &[&str]| {
+        let rows = daemon
+            .run(&[&["builder", "du", "--format", "{{.Type}} {{.Size}} {{.Description}}"], filter].concat());
+        rows.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(count(&["--filter", "type=exec.cachemount"]), ["exec.cachemount 51.2kB cached mount mine"]);
+    assert_eq!(count(&["--filter", "description=of=/b"]).len(), 1);
+    assert!(daemon.run(&["builder", "du", "--verbose"]).contains("\nDescription:  cached mount mine\n"));
+    let prune = |args: &[&str]| daemon.run(&[&["builder", "prune", "-f"], args].concat());
+    // So much is free: nothing has to go.
+    assert!(prune(&["--min-free-space", "1"]).ends_with("Total:\t0B"));
+    assert!(prune(&["--filter", "until=24h"]).ends_with("Total:\t0B"));
+    assert!(prune(&["--reserved-space", "10gb"]).ends_with("Total:\t0B"));
+    // The oldest go until little enough is left, but what is reserved stays.
+    assert!(prune(&["--max-used-space", "400kb", "--reserved-space", "10gb"]).ends_with("Total:\t0B"));
+    let gone = prune(&["--max-used-space", "400kb"]);
+    assert!(gone.ends_with("Total:\t307.2kB"), "{gone}");
+    assert_eq!(gone.lines().count(), 4, "{gone}");
+    assert!(prune(&["--filter", "type=exec.cachemount", "--verbose"]).contains("cached mount mine\n"));
+    assert_eq!(count(&["--filter", "type=exec.cachemount"]), [""; 0]);
+    let refused = daemon.wharf(&["builder", "prune", "-f", "--filter", "bogus=x"]);
+    assert_eq!(refused.stderr, "Error response from daemon: invalid filter 'bogus'\n");
+    assert_eq!(daemon.wharf(&["builder", "du", "--filter", "bogus=x"]).code, 1);
+    prune(&["-a"]);
+    assert_eq!(count(&[]), [""; 0]);
+}

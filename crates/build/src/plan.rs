@@ -12,6 +12,7 @@ mod globals;
 mod images;
 mod needs;
 mod nodes;
+mod outline;
 mod path;
 mod planner;
 mod remote;
@@ -31,6 +32,7 @@ use wharf_oci::{Digest, Platform};
 
 pub use error::PlanError;
 pub(crate) use expose::Exposed;
+pub use outline::{Outline, OutlineArg, Wanted, outline};
 pub use remote::git_context;
 
 use crate::Warning;

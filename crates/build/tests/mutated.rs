@@ -1,25 +1,17 @@
 //! Dockerfiles with mistakes in them: each is planned or refused, quickly and without a panic.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+/// What the fuzz targets do with any text.
+#[path = "../../../fuzz/src/lib.rs"]
+pub mod any;
+
 use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wharf_build::dockerfile::Dockerfile;
-use wharf_build::plan::{Images, PlanOptions, ResolvedImage, check, plan};
-use wharf_oci::image::ImageConfig;
-use wharf_oci::{Digest, Platform};
-
-struct Any;
-
-impl Images for Any {
-    fn resolve(&self, name: &str, _: &Platform) -> Result<ResolvedImage, String> {
-        let mut config = ImageConfig::default();
-        config.config.on_build = Some(vec!["COPY --from=another a b".to_owned()]);
-        Ok(ResolvedImage { reference: name.to_owned(), id: Digest::sha256(name.as_bytes()), config })
-    }
-}
+use wharf_build::plan::{PlanOptions, plan};
 
 /// What mistakes are made of.
 const PIECES: [&str; 28] = [
@@ -69,19 +61,16 @@ fn change(text: &str, at: Index, cut: usize, piece: &str) -> String {
     chars[..at].iter().collect::<String>() + piece + &chars[after..].iter().collect::<String>()
 }
 
-fn use_all(text: &str) {
-    let Ok(file) = Dockerfile::parse(text) else { return };
-    let options =
-        PlanOptions { build_args: [("BASE".to_owned(), "base".to_owned())].into(), ..PlanOptions::default() };
-    let found = check(&file, &options, &Any);
-    let lines = text.lines().count().max(1);
-    assert!(found.warnings.iter().all(|warning| *warning.lines.end() <= lines));
-    if let Ok(graph) = plan(&file, &options, &Any) {
-        for (at, node) in graph.nodes.iter().enumerate() {
-            assert!(node.op.inputs().iter().all(|input| input.0 < at), "inputs come first");
-        }
-    }
-}
+/// What mistakes in them are made of.
+const IGNORE_PIECES: [&str; 16] =
+    ["**", "*", "/", "!", "[", "]", "^", "-", "?", "\\", "..", "\n", "\n\n", "#", "é", "./"];
+
+/// Patterns and paths that mistakes are put into.
+const IGNORES: [&str; 3] = [
+    "**/*.log\nnode_modules\n!node_modules/keep\n*/temp?\n\nnode_modules/keep\na/x.log\na/temp1",
+    "*\n!src\nsrc/**/test\n\nsrc\nsrc/a/test\nREADME.md",
+    "# comment\n/abs/**\n[a-c]*\n\\#x\n!**\n\nabs/x\nbee\n#x",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
@@ -96,17 +85,29 @@ proptest! {
         for (at, cut, piece) in changes {
             text = change(&text, at, cut, PIECES[piece.index(PIECES.len())]);
         }
-        use_all(&text);
+        any::dockerfile(&text);
+    }
+
+    #[test]
+    fn mistakes_in_ignore_files(
+        which in any::<Index>(),
+        changes in prop::collection::vec((any::<Index>(), 0_usize..6, any::<Index>()), 1..6),
+    ) {
+        let mut text = IGNORES[which.index(IGNORES.len())].to_owned();
+        for (at, cut, piece) in changes {
+            text = change(&text, at, cut, IGNORE_PIECES[piece.index(IGNORE_PIECES.len())]);
+        }
+        any::dockerignore(&text);
     }
 }
 
 #[test]
 fn doubling_a_variable_again_and_again_is_refused() {
     let text = format!("FROM a\nENV a=0123456789\n{}", "ENV a=$a$a\n".repeat(60));
-    let error = plan(&Dockerfile::parse(&text).unwrap(), &PlanOptions::default(), &Any).unwrap_err();
+    let error = plan(&Dockerfile::parse(&text).unwrap(), &PlanOptions::default(), &any::Every).unwrap_err();
     assert!(error.message.contains("longer than 1048576 bytes"), "{error}");
     let text = format!("ARG a=0123456789\n{}FROM a\n", "ARG a=$a$a\n".repeat(60));
-    let error = plan(&Dockerfile::parse(&text).unwrap(), &PlanOptions::default(), &Any).unwrap_err();
+    let error = plan(&Dockerfile::parse(&text).unwrap(), &PlanOptions::default(), &any::Every).unwrap_err();
     assert!(error.message.contains("longer than 1048576 bytes"), "{error}");
 }
 
@@ -114,6 +115,6 @@ fn doubling_a_variable_again_and_again_is_refused() {
 fn many_stages_are_planned() {
     let stages: String = (1..3000).map(|i| format!("FROM s{} AS s{i}\nRUN {i}\n", i - 1)).collect();
     let text = format!("FROM a AS s0\n{stages}");
-    let graph = plan(&Dockerfile::parse(&text).unwrap(), &PlanOptions::default(), &Any).unwrap();
+    let graph = plan(&Dockerfile::parse(&text).unwrap(), &PlanOptions::default(), &any::Every).unwrap();
     assert_eq!(graph.nodes.len(), 3000 + 2);
 }

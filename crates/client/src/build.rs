@@ -10,8 +10,12 @@ use crate::{Client, Hijacked, Result, containers::filters, query::Query, transpo
 pub struct BuildPruneOptions {
     /// Also what images use.
     pub all: bool,
-    /// Bytes that are kept.
-    pub keep: i64,
+    /// Bytes that are kept in any case.
+    pub reserved_space: i64,
+    /// Bytes that are kept at most.
+    pub max_used_space: i64,
+    /// Bytes of the disk that are to be free afterwards.
+    pub min_free_space: i64,
     /// Which records.
     pub filters: Filters,
 }
@@ -30,10 +34,14 @@ impl Client {
     /// # Errors
     /// [`crate::Error::Response`] for a bad filter.
     pub async fn build_prune<T: DeserializeOwned>(&self, options: &BuildPruneOptions) -> Result<T> {
-        let keep = Some(options.keep).filter(|keep| *keep > 0);
+        let said = |bytes: i64| Some(bytes).filter(|bytes| *bytes > 0);
         let query = Query::new("/build/prune")
             .flag("all", options.all)
-            .number("keep-storage", keep)
+            // An engine of before API 1.48 knows the first by this name only.
+            .number("keep-storage", said(options.reserved_space))
+            .number("reserved-space", said(options.reserved_space))
+            .number("max-used-space", said(options.max_used_space))
+            .number("min-free-space", said(options.min_free_space))
             .option("filters", filters(&options.filters).as_deref());
         self.post_for(query).await
     }

@@ -113,7 +113,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Lists the stages of the file with their bases expanded.
-    fn declare_stages(&mut self) -> Result<(), PlanError> {
+    pub(super) fn declare_stages(&mut self) -> Result<(), PlanError> {
         let file = self.file;
         for (i, stage) in file.stages.iter().enumerate() {
             let at = &stage.lines;
@@ -199,7 +199,7 @@ impl<'a> Planner<'a> {
         Some((key.clone(), context.clone()))
     }
 
-    fn target(&self) -> Result<usize, PlanError> {
+    pub(super) fn target(&self) -> Result<usize, PlanError> {
         let Some(target) = self.options.target.as_deref().filter(|target| !target.is_empty()) else {
             return Ok(self.file.stages.len() - 1);
         };

@@ -15,7 +15,7 @@ pub(crate) use self::{
     ports::ports,
     progress::Display,
     row::Row,
-    table::table,
+    table::{table, table_padded},
     text::{ellipsis, go_time, go_time_nano, label_list, truncate_id},
     units::{age, bytes_size, human_size, human_size_3},
 };

@@ -6,8 +6,17 @@ const PADDING: usize = 3;
 /// Aligns the columns of `text`, in which a tab ends a cell. No column is narrower than `min_width`. A column is
 /// as wide as its widest cell in a run of neighbouring lines that have it.
 pub(crate) fn table(text: &str, min_width: usize) -> String {
+    laid_out(text, min_width, PADDING)
+}
+
+/// [`table`] with another distance between columns.
+pub(crate) fn table_padded(text: &str, padding: usize) -> String {
+    laid_out(text, 0, padding)
+}
+
+fn laid_out(text: &str, min_width: usize, padding: usize) -> String {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
-    let mut layout = Layout { lines: &lines, min_width, widths: Vec::new(), out: String::new() };
+    let mut layout = Layout { lines: &lines, min_width, padding, widths: Vec::new(), out: String::new() };
     layout.block(0, lines.len());
     layout.out
 }
@@ -15,6 +24,7 @@ pub(crate) fn table(text: &str, min_width: usize) -> String {
 struct Layout<'a> {
     lines: &'a [Vec<&'a str>],
     min_width: usize,
+    padding: usize,
     widths: Vec<usize>,
     out: String,
 }
@@ -34,7 +44,7 @@ impl Layout<'_> {
             from = at;
             let mut width = self.min_width;
             while at < to && has_column(&self.lines[at]) {
-                width = width.max(self.lines[at][column].chars().count() + PADDING);
+                width = width.max(self.lines[at][column].chars().count() + self.padding);
                 at += 1;
             }
             self.widths.push(width);

@@ -67,7 +67,12 @@ use self::{
     vertex::Vertices,
     worker::{Build, Value},
 };
-pub use self::{cancel::Cancel, classic::ClassicRequest, prune::PruneOptions, run::RunOptions};
+pub use self::{
+    cancel::Cancel,
+    classic::ClassicRequest,
+    prune::{Budget, PruneOptions},
+    run::RunOptions,
+};
 use crate::{
     Engine, Result,
     image::{BuiltImage, Credentials, PullRequest},

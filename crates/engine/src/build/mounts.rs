@@ -119,6 +119,8 @@ impl<'a> Build<'a> {
                 if !folder.exists() {
                     self.make_cache(&folder, from.as_ref(), inputs, (*mode, *uid, *gid), held)?;
                 }
+                // Only for those who look at the cache: the build does not need it.
+                let _ = fs::write(super::prune::note(&folder), id);
                 extras.bind(&folder, target, !*read_only);
             }
             MountKind::Tmpfs { size } => {

@@ -41,15 +41,15 @@ pub(super) fn reference(filters: &Filters, reference: &Reference) -> Result<bool
     Ok(false)
 }
 
-/// The instant of `until`: RFC 3339 in its shorter forms too, seconds since the epoch, or a duration before `now`.
+/// The instant of a filter such as `until`: RFC 3339 in its shorter forms too, seconds since the epoch, or a duration before `now`.
 ///
 /// # Errors
 /// More than one value, or one that is no time.
-pub(super) fn until(filters: &Filters, now: Timestamp) -> Result<Option<Timestamp>> {
-    let mut values = filters.get("until");
+pub(crate) fn until(filters: &Filters, name: &str, now: Timestamp) -> Result<Option<Timestamp>> {
+    let mut values = filters.get(name);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Error::invalid("more than one until filter specified"));
+        return Err(Error::invalid(format!("more than one {name} filter specified")));
     }
     instant(value, now)
         .map(Some)

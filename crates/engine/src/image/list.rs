@@ -75,7 +75,7 @@ impl Images {
             let times = filters.get(key).map(|name| Ok(views::created(&self.resolve(view, name)?)));
             times.collect::<Result<Vec<Option<Timestamp>>>>()
         };
-        let until = filter::until(filters, Timestamp::now())?;
+        let until = filter::until(filters, "until", Timestamp::now())?;
         let before = time_of("before")?.into_iter().flatten().chain(until).min();
         let since = time_of("since")?.into_iter().flatten().max();
         Ok(Wanted { filters, all: options.all, dangling, before, since })

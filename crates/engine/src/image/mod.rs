@@ -59,6 +59,7 @@ use wharf_store::{ImageRecord, Store};
 pub use self::cancel::{Cancel, Wanted};
 pub(crate) use self::changes::apply as apply_changes;
 pub(crate) use self::commit::Committed;
+pub(crate) use self::filter::until;
 pub use self::import::{ImportRequest, ImportSource};
 pub(crate) use self::index::BuiltImage;
 pub use self::list::ListOptions;

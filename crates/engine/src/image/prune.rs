@@ -19,7 +19,7 @@ impl Images {
     pub fn prune(&self, filters: &Filters, users: &[ImageUser]) -> Result<PruneResponse> {
         filters.validate(FILTERS)?;
         let dangling_only = filters.boolean("dangling", true)?;
-        let until = filter::until(filters, Timestamp::now())?;
+        let until = filter::until(filters, "until", Timestamp::now())?;
         let (images, sizes) = self.db.read(|view| {
             let sizes: std::collections::HashMap<String, u64> = self
                 .store

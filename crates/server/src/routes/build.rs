@@ -11,7 +11,7 @@ use wharf_api::Filters;
 use wharf_api::auth::AuthConfig;
 use wharf_api::container::{Resources, Ulimit};
 use wharf_api::progress::Progress;
-use wharf_engine::build::{Cancel, ClassicRequest, PruneOptions, RunOptions};
+use wharf_engine::build::{Budget, Cancel, ClassicRequest, PruneOptions, RunOptions};
 use wharf_engine::image::Credentials;
 use wharf_oci::{Platform, Reference};
 
@@ -139,10 +139,17 @@ fn registry_config(header: Option<&str>) -> HashMap<String, Credentials> {
 /// `POST /build/prune`.
 pub(super) async fn prune(call: Call) -> Result {
     let filters = Filters::parse(call.query.text("filters"))?;
-    let bytes = |name: &str| Ok::<_, Failure>(call.query.number(name)?.unwrap_or_default());
-    let kept = [bytes("keep-storage")?, bytes("reserved-space")?, bytes("max-used-space")?];
-    let keep = kept.into_iter().max().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
-    let options = PruneOptions { all: call.query.flag("all"), keep_bytes: keep, filters };
+    let bytes = |name: &str| {
+        let bytes: Option<i64> = call.query.number(name)?;
+        Ok::<_, Failure>(u64::try_from(bytes.unwrap_or_default()).unwrap_or_default())
+    };
+    let budget = Budget {
+        // The older name of the same.
+        reserved: bytes("reserved-space")?.max(bytes("keep-storage")?),
+        max_used: bytes("max-used-space")?,
+        min_free: bytes("min-free-space")?,
+    };
+    let options = PruneOptions { all: call.query.flag("all"), budget, filters };
     let (deleted, freed) = blocking(move || call.engine.prune_build_cache(&options)).await?;
     let deleted = Some(deleted).filter(|deleted| !deleted.is_empty());
     Ok(reply::json(&json!({ "CachesDeleted": deleted, "SpaceReclaimed": freed })))

@@ -8,6 +8,7 @@ use wharf_api::build::{Export, Outcome};
 use super::{
     attest,
     cache::Caches,
+    call::{Call, Question},
     context::{self, Context},
     display::{self, Display, Style},
     output::Outputs,
@@ -117,19 +118,18 @@ fn build(cli: &Cli, m: &Matches, attested: bool) -> Result<()> {
         return Err(Error::message(attest::REFUSED));
     }
     let style = style(m)?;
-    let check = match m.str("call") {
-        _ if m.bool("check") => true,
-        "check" | "lint" => true,
-        "build" | "" => false,
-        other => return Err(Error::message(format!("--call={other} is not supported by this version"))),
-    };
+    let question = Question::parse(m.str("call"), m.bool("check"))?;
     let outputs = Outputs::parse(&m.list("output"), m.bool("push"), m.bool("load"))?;
     let caches = Caches::parse(&m.list("cache-from"), &m.list("cache-to"))?;
     let context = Context::open(m.arg(0), m.str("file"))?;
     let folders = context::named(&m.list("build-context"))?;
     let mut request = request::request(cli, m, &context, &folders, &caches, &outputs.names)?;
     request.newest = request.newest.or(request.epoch.filter(|_| outputs.rewrite_timestamp));
-    request.exports = if check { vec![Export::Check] } else { outputs.exports(request.platforms.len())? };
+    request.exports = match question.call {
+        Call::Outline | Call::Targets => return question.answer(&request, &context),
+        Call::Check => vec![Export::Check],
+        Call::Build => outputs.exports(request.platforms.len())?,
+    };
     if outputs.push && request.names.is_empty() {
         return Err(Error::message("tag is needed when pushing to registry"));
     }
@@ -149,8 +149,8 @@ fn build(cli: &Cli, m: &Matches, attested: bool) -> Result<()> {
         };
         session::build(hijacked, &request, files, &outputs, &mut display).await
     })?;
-    if check {
-        return report_check(&outcome, &context);
+    if question.call == Call::Check {
+        return question.report(&outcome, &request, &context);
     }
     if let Some(error) = &outcome.error {
         display.failed(error);
@@ -215,26 +215,6 @@ fn push(cli: &Cli, names: &[String]) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-fn report_check(outcome: &Outcome, context: &Context) -> Result<()> {
-    if let Some(error) = &outcome.error {
-        return Err(Error::message(format!("failed to solve: {}", error.message)));
-    }
-    if outcome.warnings.is_empty() {
-        print::line("Check complete, no warnings found.");
-        return Ok(());
-    }
-    let count = outcome.warnings.len();
-    let plural = if count == 1 { "warning has" } else { "warnings have" };
-    print::line(&format!("Check complete, {count} {plural} been found!"));
-    for warning in &outcome.warnings {
-        print::line(&format!(
-            "\nWARNING: {}\n{}\n{}:{}",
-            warning.check, warning.message, context.dockerfile_name, warning.lines.0
-        ));
-    }
-    Err(Error::exit(1))
 }
 
 fn style(m: &Matches) -> Result<Style> {

@@ -3,6 +3,7 @@
 mod attest;
 pub(crate) mod build;
 mod cache;
+mod call;
 mod compressed;
 mod context;
 mod display;
