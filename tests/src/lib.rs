@@ -12,6 +12,7 @@ mod image;
 mod net;
 mod pty;
 mod registry;
+mod web;
 
 pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
 pub use golden::golden;
@@ -19,3 +20,4 @@ pub use image::{Archive, busybox_tar, sha256, write_tar};
 pub use net::{NetworkNamespace, free_port, http_get, in_network_of};
 pub use pty::Pty;
 pub use registry::Registry;
+pub use web::Web;

@@ -236,7 +236,7 @@ fn what_is_not_understood_is_refused() {
         &[],
         "frontend example/buildpack:1: only Dockerfiles",
     );
-    refused("FROM busybox\n", &["--ssh", "default"], "--ssh");
+    refused("FROM busybox\n", &["--ssh", "default"], "make sure SSH_AUTH_SOCK is set");
     let required = "FROM busybox\nRUN --mount=type=ssh,required true\n";
     refused(required, &[], "no SSH key \"default\" forwarded from the client");
     let optional =

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// Debian packages and a file that tells whether each is installed.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("busybox-static", "/bin/busybox"),
     ("crun", "/usr/bin/crun"),
     ("debootstrap", "/usr/sbin/debootstrap"),
@@ -18,6 +18,7 @@ const PACKAGES: [(&str, &str); 10] = [
     ("gcc", "/usr/bin/cc"),
     ("iproute2", "/sbin/ip"),
     ("nftables", "/usr/sbin/nft"),
+    ("openssh-client", "/usr/bin/ssh-agent"),
     ("openssl", "/usr/bin/openssl"),
     ("python3", "/usr/bin/python3"),
     ("skopeo", "/usr/bin/skopeo"),
@@ -30,6 +31,9 @@ const PACKAGES: [(&str, &str); 10] = [
 pub(crate) fn install() -> Result<()> {
     let mut missing: Vec<_> =
         PACKAGES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
+    if !has("git") {
+        missing.push("git");
+    }
     let client = has("docker");
     if missing.is_empty() && client {
         return Ok(());

@@ -150,6 +150,8 @@ pub struct Request {
     pub cache_from: Vec<CacheEntry>,
     /// Caches that results are given to.
     pub cache_to: Vec<CacheEntry>,
+    /// Names of the key agents that the client lends.
+    pub ssh: Vec<String>,
 }
 
 /// What comes out of a build.
@@ -201,6 +203,15 @@ pub enum What {
     Secret {
         /// Its name.
         name: String,
+    },
+    /// An answer of a key agent.
+    Agent {
+        /// Name of the agent.
+        name: String,
+        /// Number of the connection to it, which is made for the first message.
+        connection: u64,
+        /// The message, without its length. An empty one ends the connection and has an empty answer.
+        message: Vec<u8>,
     },
     /// A file of a cache in a folder of the client.
     Cache {

@@ -111,6 +111,8 @@ pub struct GitSource {
     pub checksum: Option<String>,
     /// Whether `.git` stays.
     pub keep_git_dir: bool,
+    /// Whether repositories in it are cloned too.
+    pub submodules: bool,
 }
 
 /// `RUN`.

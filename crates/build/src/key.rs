@@ -45,6 +45,7 @@ impl Op {
                     &git.subdir,
                     git.checksum.as_deref().unwrap_or(""),
                     if git.keep_git_dir { "keep" } else { "" },
+                    if git.submodules { "" } else { "alone" },
                 ],
             ),
             Self::Run(step) => run(step, words),

@@ -31,6 +31,7 @@ use wharf_oci::{Digest, Platform};
 
 pub use error::PlanError;
 pub(crate) use expose::Exposed;
+pub use remote::git_context;
 
 use crate::Warning;
 use crate::check::Checks;

@@ -77,7 +77,7 @@ impl Planner<'_> {
             // Which files are needed is added as instructions ask for them.
             NamedContext::Files => self.nodes.context(name, "", platform),
             NamedContext::Remote(address) => {
-                let op = super::remote::parse(address).ok_or_else(|| {
+                let op = super::remote::parse(address).map_err(PlanError::new)?.ok_or_else(|| {
                     PlanError::new(format!("unknown protocol for context {name}: {address}"))
                 })?;
                 self.push(at, op, format!("[context {name}] {address}"), None, platform)?

@@ -70,7 +70,7 @@ impl<'a> Planner<'a> {
         }
         let mut sources = Vec::with_capacity(words.sources.len());
         for source in &words.sources {
-            let Some(op) = remote::parse(source) else {
+            let Some(op) = remote::parse(source).map_err(PlanError::new)? else {
                 if checksum.is_some() {
                     return Err(PlanError::new("checksum requires HTTP(S) or Git sources"));
                 }

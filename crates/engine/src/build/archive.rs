@@ -42,6 +42,32 @@ impl Folder {
         fs::rename(&temp, &place).map_err(failed)?;
         Ok((digest, size))
     }
+
+    /// Where something may lie that is gone when the folder is; no content has such a name.
+    pub(super) fn below(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Takes a file in by a rename; returns its digest and length.
+    pub(super) fn take(&self, file: &Path) -> Result<(Digest, u64)> {
+        let failed = |error| Error::io("read", file, error);
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let mut content = File::open(file).map_err(failed)?;
+        let mut buffer = vec![0; PIECE];
+        let mut size = 0;
+        loop {
+            match content.read(&mut buffer).map_err(failed)? {
+                0 => break,
+                got => {
+                    hasher.update(&buffer[..got]);
+                    size += got as u64;
+                }
+            }
+        }
+        let digest = hasher.finish();
+        fs::rename(file, self.0.join(digest.hex())).map_err(failed)?;
+        Ok((digest, size))
+    }
 }
 
 impl Drop for Folder {

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use wharf_monitor::Client;
 
 /// `SIGKILL`.
@@ -18,6 +19,8 @@ pub struct Cancel(Arc<Inner>);
 struct Inner {
     cancelled: AtomicBool,
     running: Mutex<Vec<Arc<Client>>>,
+    /// Programs of this host; each leads a process group.
+    programs: Mutex<Vec<Pid>>,
 }
 
 impl Cancel {
@@ -28,6 +31,9 @@ impl Cancel {
             if let Err(error) = monitor.kill(KILL, true) {
                 tracing::debug!(%error, "a step of a cancelled build has ended by itself");
             }
+        }
+        for &program in self.programs().iter() {
+            kill_group(program);
         }
     }
 
@@ -47,7 +53,29 @@ impl Cancel {
         done
     }
 
+    /// Waits by `work` for the end of a program of this host, which leads a process group that is killed when the build
+    /// is cancelled. The program must not be reaped by then, so that its number is nobody else's.
+    pub(super) fn watching_program<T>(&self, program: Pid, work: impl FnOnce() -> T) -> T {
+        self.programs().push(program);
+        if self.is_cancelled() {
+            kill_group(program);
+        }
+        let done = work();
+        self.programs().retain(|other| *other != program);
+        done
+    }
+
+    fn programs(&self) -> MutexGuard<'_, Vec<Pid>> {
+        self.0.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn running(&self) -> MutexGuard<'_, Vec<Arc<Client>>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn kill_group(leader: Pid) {
+    if let Err(error) = kill_process_group(leader, Signal::KILL) {
+        tracing::debug!(%error, "a program of a cancelled build has ended by itself");
     }
 }

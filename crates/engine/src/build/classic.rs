@@ -12,10 +12,11 @@ use wharf_build::{dockerfile::Dockerfile, graph::Graph, ignore::Matcher, plan::P
 use wharf_oci::{Platform, Reference};
 
 use super::{
-    BuildClient, BuildRequest, Cancel, Report, RunOptions, archive,
+    BuildClient, BuildRequest, Cancel, Report, RunOptions,
+    agent::Agent,
+    archive,
     failure::{BuildError, StepError},
-    remote,
-    tree::{Kind, Tree, TreeEntry},
+    tree::{Kind, Tree},
 };
 use crate::{Engine, Error, Result, image::Credentials};
 
@@ -62,7 +63,7 @@ impl Engine {
     ) -> Result<()> {
         let tree = match request.remote.as_str() {
             "" => archive::tree(self, body)?,
-            url => self.remote_context(url, &request.dockerfile)?,
+            url => self.remote_context(url, &request.dockerfile, None, cancel)?,
         };
         let name = if request.dockerfile.is_empty() { "Dockerfile" } else { &request.dockerfile };
         let text = read_text(&tree, name)?;
@@ -115,33 +116,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// The context that is at an address: an archive, or a Dockerfile alone, which gets the name `file`.
-    pub(super) fn remote_context(self: &Arc<Self>, url: &str, file: &str) -> Result<Tree> {
-        if !url.starts_with("http://") && !url.starts_with("https://") || url.ends_with(".git") {
-            return Err(Error::not_implemented(format!(
-                "{url}: contexts from git repositories are not supported"
-            )));
-        }
-        let mut content = Vec::new();
-        let limit = self.store.limits().tar_bytes;
-        let mut reader = remote::fetch(self, url)?.take(limit);
-        reader
-            .by_ref()
-            .take(512)
-            .read_to_end(&mut content)
-            .map_err(|error| Error::system(error.to_string()))?;
-        let is_text = !content.contains(&0) && std::str::from_utf8(&content).is_ok();
-        let mut whole = content.chain(reader);
-        if !is_text {
-            return archive::tree(self, &mut whole);
-        }
-        let folder = archive::Folder::create(self)?;
-        let (digest, size) = folder.store(&mut whole, limit)?;
-        let name = if file.is_empty() { "Dockerfile" } else { file };
-        let entry = TreeEntry { mode: 0o600, size, digest: digest.into(), ..TreeEntry::default() };
-        Ok(Tree::new(BTreeMap::from([(name.to_owned(), entry)]), Box::new(folder)))
     }
 }
 
@@ -302,6 +276,10 @@ impl BuildClient for Client<'_> {
 
     fn secret(&self, _: &str) -> Result<Option<Vec<u8>>> {
         Ok(None)
+    }
+
+    fn agent(&self, _: &str) -> Option<Agent> {
+        None
     }
 
     fn cache_file(&self, _: usize, _: &str) -> Result<Box<dyn Read + Send>> {

@@ -1,7 +1,7 @@
 //! The builder: the engine's half of it. What a Dockerfile means is `wharf-build`'s; here its steps are done.
 //!
 //! - [`Engine::build`]: a Dockerfile becomes images
-//! - `worker`: does the steps of a graph: `copy`, `run` (with `mounts`), and sources (`archive`, `remote`)
+//! - `worker`: does the steps of a graph: `copy`, `run` (with `mounts` and `agent`), and sources (`archive`, `remote`, `git`)
 //! - `kept`: what is remembered of a client's folder
 //! - `tree`, `select`, `place`: files of a client, which of them a step means, and putting them into a file system
 //! - `frontend`: which `# syntax=` is understood
@@ -12,6 +12,7 @@
 //! - `cache`: results that builds on other hosts share; `vertex`: work that is no step, as progress shows it
 //! - `prune`: the build cache; `failed`: the file system of a step that failed
 
+mod agent;
 mod archive;
 mod cache;
 mod cancel;
@@ -23,6 +24,7 @@ mod export;
 mod failed;
 mod failure;
 mod frontend;
+mod git;
 mod image;
 mod kept;
 mod mounts;
@@ -58,6 +60,7 @@ use wharf_oci::{Digest, Platform, Reference};
 use wharf_store::Snapshot;
 
 use self::{
+    agent::Agent,
     cache::Imports,
     failure::{BuildError, StepError},
     tree::Tree,
@@ -118,6 +121,9 @@ trait BuildClient: Sync {
     /// # Errors
     /// The client is gone.
     fn secret(&self, id: &str) -> Result<Option<Vec<u8>>>;
+
+    /// The client's key agent with this name, if it lends one.
+    fn agent(&self, id: &str) -> Option<Agent>;
 
     /// A file of a cache in a folder of the client: `index.json`, or the blob with a digest. `cache` is its place in the
     /// request.
@@ -184,7 +190,7 @@ impl Engine {
         cancel: &'a Cancel,
     ) -> Result<Solved<'a>, BuildError> {
         let sources = cache::sources(&request.cache_from)?;
-        let vertices = Vertices::new(client, graph.nodes.len());
+        let vertices = Vertices::new(client);
         let imports = Imports::open(self, request, &sources, client, &vertices);
         self.builder.running.fetch_add(1, Ordering::SeqCst);
         let now = request.options.epoch.unwrap_or_else(|| Timestamp::now().as_second());

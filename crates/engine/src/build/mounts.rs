@@ -19,6 +19,7 @@ use wharf_oci::Digest;
 
 use super::{
     Report, StepError,
+    agent::AgentSocket,
     copy::{Copy, Source},
     run::{Extras, Run},
     select::{Origin, open},
@@ -41,6 +42,7 @@ struct Held<'a> {
     scratches: Vec<Scratch<'a>>,
     files: Vec<OwnedFd>,
     claims: Vec<Claim>,
+    agents: Vec<AgentSocket>,
 }
 
 impl<'a> Build<'a> {
@@ -140,12 +142,21 @@ impl<'a> Build<'a> {
                     extras.bind(file, target, false);
                 }
             }
-            // No client forwards its agent: where that is no must, there is nothing to mount.
-            MountKind::Ssh { id, required, .. } => {
-                if *required {
+            // Where it is no must, there is nothing to mount.
+            MountKind::Ssh { id, required, mode, uid, gid } => match self.client.agent(id) {
+                Some(agent) => {
+                    let socket = AgentSocket::serve(file, agent, (*mode, *uid, *gid))?;
+                    extras.bind(socket.path(), target, true);
+                    if held.agents.is_empty() {
+                        extras.env.push(format!("SSH_AUTH_SOCK={target}"));
+                    }
+                    held.agents.push(socket);
+                }
+                None if *required => {
                     return Err(Error::invalid(format!("no SSH key {id:?} forwarded from the client")));
                 }
-            }
+                None => {}
+            },
         }
         Ok(())
     }

@@ -23,7 +23,9 @@ use wharf_build::{
 use wharf_oci::{Platform, Reference};
 
 use super::{
-    BuildClient, BuildRequest, Cancel, Report, RunOptions, cache,
+    BuildClient, BuildRequest, Cancel, Report, RunOptions,
+    agent::Agent,
+    cache,
     classic::{read_text, without_ignored},
     export::Exporter,
     failure::BuildError,
@@ -35,6 +37,9 @@ use crate::{Engine, Error, Result, image::Credentials};
 
 /// Pieces of an answer that are read ahead.
 const AHEAD: usize = 8;
+
+/// The longest message of a key agent, in bytes.
+const LONGEST_MESSAGE: u64 = 256 << 10;
 
 impl Engine {
     /// Serves a client of `wharf build` to its end.
@@ -81,18 +86,21 @@ impl Engine {
     ) -> Result<(), BuildError> {
         let folders = request.folders.iter();
         let kept = folders.map(|(name, identity)| (name.clone(), Kept::open(&self.paths, identity)));
-        let (text, remote) = match request.remote.as_str() {
-            "" => (request.dockerfile.clone(), None),
-            url => {
-                let tree = self.remote_context(url, &request.file)?;
-                (read_text(&tree, &request.file)?, Some(without_ignored(tree)?))
-            }
-        };
         let client = Client {
             engine: self,
             session: session.clone(),
             kept: kept.collect(),
-            remote: Mutex::new(remote),
+            remote: Mutex::default(),
+            agents: &request.ssh,
+        };
+        let text = match request.remote.as_str() {
+            "" => request.dockerfile.clone(),
+            url => {
+                let tree = self.remote_context(url, &request.file, Some(&client), cancel)?;
+                let text = read_text(&tree, &request.file)?;
+                client.has_context(without_ignored(tree)?);
+                text
+            }
         };
         let dockerfile = Dockerfile::parse(&text)?;
         let build = build_request(request)?;
@@ -292,6 +300,15 @@ struct Client<'a> {
     kept: HashMap<String, Kept>,
     /// The build context, if it was fetched.
     remote: Mutex<Option<Tree>>,
+    /// Names of the key agents that the client lends.
+    agents: &'a [String],
+}
+
+impl Client<'_> {
+    /// The build context was fetched.
+    fn has_context(&self, tree: Tree) {
+        *self.remote.lock().unwrap_or_else(PoisonError::into_inner) = Some(tree);
+    }
 }
 
 impl BuildClient for Client<'_> {
@@ -316,6 +333,16 @@ impl BuildClient for Client<'_> {
     fn secret(&self, id: &str) -> Result<Option<Vec<u8>>> {
         // As much as the reference takes.
         self.session.ask(What::Secret { name: id.to_owned() })?.whole(500 << 10)
+    }
+
+    fn agent(&self, id: &str) -> Option<Agent> {
+        let id = self.agents.iter().find(|known| *known == id)?.clone();
+        let session = self.session.clone();
+        Some(Arc::new(move |connection, message| {
+            let asked = What::Agent { name: id.clone(), connection, message: message.to_vec() };
+            let answer = session.ask(asked)?.whole(LONGEST_MESSAGE)?;
+            answer.ok_or_else(|| Error::system("the client's key agent does not answer"))
+        }))
     }
 
     fn cache_file(&self, cache: usize, file: &str) -> Result<Box<dyn Read + Send>> {

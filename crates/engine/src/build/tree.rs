@@ -22,6 +22,8 @@ pub(super) struct Tree {
     contents: Box<dyn Contents>,
     /// One fetch at a time: what is asked for twice is got once.
     fetching: Mutex<()>,
+    /// What identifies the whole of it, in the place of its contents: a commit.
+    identity: Option<String>,
 }
 
 /// Something in a listing.
@@ -63,7 +65,12 @@ pub(super) trait Contents: Send + Sync {
 
 impl Tree {
     pub(super) fn new(entries: BTreeMap<String, TreeEntry>, contents: Box<dyn Contents>) -> Self {
-        Self { entries, contents, fetching: Mutex::default() }
+        Self { entries, contents, fetching: Mutex::default(), identity: None }
+    }
+
+    /// The same, known by what identifies the whole.
+    pub(super) fn identified_by(self, identity: String) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// What is at a path, with links followed to their end inside the listing, and its path then.
@@ -126,6 +133,9 @@ impl Tree {
 
     /// A digest of what is at some paths and below them: kinds, permissions, targets and contents, but no times.
     pub(super) fn digest(&self, tops: &[String], excluded: &dyn Fn(&str) -> bool) -> Result<Digest> {
+        if let Some(identity) = &self.identity {
+            return Ok(Digest::sha256(format!("{identity}\0{}", tops.join("\0")).as_bytes()));
+        }
         let mut found = Vec::new();
         for top in tops {
             let name = top.rsplit('/').next().unwrap_or_default();

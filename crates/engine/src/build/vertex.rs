@@ -1,9 +1,14 @@
-//! What a build does besides its steps, for progress to show: it gets numbers after those of the steps.
+//! What a build does besides its steps, for progress to show: it gets numbers that no step has.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{BuildClient, Report};
 use crate::Result;
+
+/// Numbers from here on are no steps': a plan is limited to far fewer.
+const FIRST: usize = 1 << 24;
+/// The number of what happens before there is a plan.
+const BEFORE: usize = FIRST - 1;
 
 /// Gives out numbers.
 pub(super) struct Vertices<'a> {
@@ -18,9 +23,14 @@ pub(super) struct Vertex<'a> {
 }
 
 impl<'a> Vertices<'a> {
-    /// Numbers from `first` on.
-    pub(super) fn new(client: &'a dyn BuildClient, first: usize) -> Self {
-        Self { client, next: AtomicUsize::new(first) }
+    /// For what goes with the steps of a plan.
+    pub(super) fn new(client: &'a dyn BuildClient) -> Self {
+        Self { client, next: AtomicUsize::new(FIRST) }
+    }
+
+    /// For the one thing that comes before there is a plan.
+    pub(super) fn before(client: &'a dyn BuildClient) -> Self {
+        Self { client, next: AtomicUsize::new(BEFORE) }
     }
 
     /// Does something under a name that progress shows.
@@ -40,6 +50,11 @@ impl<'a> Vertices<'a> {
 }
 
 impl Vertex<'_> {
+    /// Hands on what a program wrote.
+    pub(super) fn output(&self, text: &[u8]) {
+        self.client.report(Report::Output { step: self.step, text });
+    }
+
     /// Tells of a part that is done.
     pub(super) fn status(&self, text: &str) {
         self.client.report(Report::Status { step: self.step, text });

@@ -112,14 +112,14 @@ impl Worker for Build<'_> {
     type Value = Value;
     type Error = StepError;
 
-    fn source(&self, _: NodeId, node: &Node) -> Result<Value, StepError> {
+    fn source(&self, id: NodeId, node: &Node) -> Result<Value, StepError> {
         self.check_cancelled()?;
         match &node.op {
             Op::Scratch => Ok(Value::Layers(Arc::default())),
             Op::Image(image) => Ok(Value::Layers(Arc::new(self.image(&image.id)?))),
             Op::Context(context) => Ok(Value::Files(self.context(&context.name)?)),
             Op::Http(http) => Ok(Value::Files(Arc::new(self.download(http)?))),
-            Op::Git(git) => Ok(Value::Files(Arc::new(self.clone_repository(git)?))),
+            Op::Git(git) => Ok(Value::Files(Arc::new(self.clone_repository(id, git)?))),
             Op::Run(_) | Op::Copy(_) | Op::Mkdir(_) | Op::Merge(_) => {
                 Err(Error::system("a step is no source").into())
             }

@@ -1,6 +1,5 @@
 //! What the builder wants of registries: documents and layers that belong to no image of this store.
 
-
 use wharf_oci::image::{Descriptor, Document};
 use wharf_oci::{Digest, Reference};
 use wharf_registry::{Fetched, Repository};

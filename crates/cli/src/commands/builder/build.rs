@@ -6,11 +6,13 @@ use serde_json::json;
 use wharf_api::build::{Export, Outcome};
 
 use super::{
+    attest,
     cache::Caches,
     context::{self, Context},
     display::{self, Display, Style},
     output::Outputs,
     request, session,
+    ssh::Agents,
 };
 use crate::{
     Cli, Error, Matches, Result,
@@ -26,7 +28,7 @@ static FLAGS: &[Flag] = &[
     Flag::list("allow", "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")")
         .label("stringArray"),
     Flag::list("annotation", "Add annotation to the image").label("stringArray").unsupported(),
-    Flag::list("attest", "Attestation parameters (format: \"type=sbom,generator=image\")").unsupported(),
+    Flag::list("attest", "Attestation parameters (format: \"type=sbom,generator=image\")").label("stringArray"),
     Flag::list("build-arg", "Set build-time variables").label("stringArray"),
     Flag::list("build-context", "Additional build contexts (e.g., name=path)").label("stringArray"),
     Flag::string("builder", "Override the configured builder instance").default("default").shown_default(""),
@@ -59,11 +61,11 @@ static FLAGS: &[Flag] = &[
     )
     .default("auto")
     .shown_default("\"auto\""),
-    Flag::string("provenance", "Shorthand for \"--attest=type=provenance\"").unsupported(),
+    Flag::string("provenance", "Shorthand for \"--attest=type=provenance\""),
     Flag::bool("pull", "Always attempt to pull all referenced images"),
     Flag::bool("push", "Shorthand for \"--output=type=registry,unpack=false\""),
     Flag::bool("quiet", "Suppress the build output and print image ID on success").short('q'),
-    Flag::string("sbom", "Shorthand for \"--attest=type=sbom\"").unsupported(),
+    Flag::string("sbom", "Shorthand for \"--attest=type=sbom\""),
     Flag::bool(
         "reproducible",
         "Make the image a function of what it is built from: no time in it is later than SOURCE_DATE_EPOCH",
@@ -71,7 +73,7 @@ static FLAGS: &[Flag] = &[
     Flag::list("secret", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")")
         .label("stringArray"),
     Flag::bytes("shm-size", "Shared memory size for build containers"),
-    Flag::list("ssh", "SSH agent socket or keys to expose to the build").unsupported(),
+    Flag::list("ssh", "SSH agent socket or keys to expose to the build").label("stringArray"),
     Flag::list("tag", "Image identifier (format: \"[registry/]repository[:tag]\")").short('t').label("stringArray"),
     Flag::string("target", "Set the target build stage to build"),
     Flag::list("ulimit", "Ulimit options").check(|text| ulimit(text).map(drop)).label("ulimit"),
@@ -102,14 +104,18 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     if m.opt("iidfile").is_some_and(|path| !path.is_empty()) && to_files() {
         return Err(Error::message("ERROR: local and tar exporters are incompatible with image ID file"));
     }
-    build(cli, m).map_err(|error| match error {
+    let attested = attest::wanted(&m.list("attest"), m.opt("provenance"), m.opt("sbom"))?;
+    build(cli, m, attested).map_err(|error| match error {
         Error::Message(text) => Error::message(format!("ERROR: failed to build: {text}")),
         Error::Client(source) if source.is_connect() => Error::Client(source),
         other => Error::message(format!("ERROR: failed to build: {other}")),
     })
 }
 
-fn build(cli: &Cli, m: &Matches) -> Result<()> {
+fn build(cli: &Cli, m: &Matches, attested: bool) -> Result<()> {
+    if attested {
+        return Err(Error::message(attest::REFUSED));
+    }
     let style = style(m)?;
     let check = match m.str("call") {
         _ if m.bool("check") => true,
@@ -128,12 +134,19 @@ fn build(cli: &Cli, m: &Matches) -> Result<()> {
         return Err(Error::message("tag is needed when pushing to registry"));
     }
     let secrets = request::secrets(&m.list("secret"))?;
+    let agents = Agents::parse(&m.list("ssh"))?;
+    request.ssh = agents.names();
     let client = cli.client()?;
     let mut display = Display::new(style, &context.dockerfile_name, &request.dockerfile);
     let outcome = cli.block_on(async {
         let hijacked = client.build_session().await?;
-        let files =
-            session::Files { context: context.folder(), named: folders, secrets, caches: caches.folders() };
+        let files = session::Files {
+            context: context.folder(),
+            named: folders,
+            secrets,
+            caches: caches.folders(),
+            agents,
+        };
         session::build(hijacked, &request, files, &outputs, &mut display).await
     })?;
     if check {

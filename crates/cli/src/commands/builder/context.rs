@@ -9,8 +9,9 @@ use std::{
 };
 
 use wharf_api::build::Entry;
-use wharf_build::ignore::Matcher;
+use wharf_build::{ignore::Matcher, plan::git_context};
 
+use super::compressed;
 use crate::{Error, Result};
 
 /// The default name of a Dockerfile.
@@ -48,7 +49,7 @@ impl Context {
         if argument == "-" {
             return Self::from_stdin(file);
         }
-        if argument.contains("://") || argument.starts_with("git@") || argument.starts_with("github.com/") {
+        if is_remote(argument) {
             return Ok(Self {
                 folder: None,
                 remote: argument.to_owned(),
@@ -118,30 +119,24 @@ impl Context {
         let mut stdin = BufReader::new(std::io::stdin());
         let mut head = Vec::new();
         stdin.by_ref().take(512).read_to_end(&mut head)?;
-        let gzip = head.starts_with(b"\x1f\x8b");
         let is_tar = head.get(257..262) == Some(b"ustar");
         let temp = tempfile::tempdir()?;
         let path = temp.path().to_owned();
         let mut whole = Cursor::new(head.clone()).chain(stdin);
-        if !gzip && !is_tar {
-            let known: [&[u8]; 3] = [b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"];
-            if known.iter().any(|magic| head.starts_with(magic)) {
-                return Err(Error::message("contexts compressed with anything but gzip are not supported"));
-            }
-            let mut text = String::new();
-            whole.read_to_string(&mut text)?;
-            return Self::new(path, text, DOCKERFILE.to_owned(), None, Some(temp));
-        }
         let unpack = |stream: &mut dyn Read| {
             let mut archive = tar::Archive::new(stream);
             archive.set_preserve_permissions(true);
             archive.set_preserve_ownerships(false);
             archive.unpack(&path)
         };
-        if gzip {
-            unpack(&mut flate2::read::GzDecoder::new(whole))?
+        if is_tar {
+            unpack(&mut whole)?;
+        } else if let Some(mut stream) = compressed::open(&head, &mut whole)? {
+            unpack(&mut stream)?;
         } else {
-            unpack(&mut whole)?
+            let mut text = String::new();
+            whole.read_to_string(&mut text)?;
+            return Self::new(path, text, DOCKERFILE.to_owned(), None, Some(temp));
         }
         Self::in_folder(path, file, Some(temp))
     }
@@ -155,6 +150,14 @@ impl Context {
     pub(super) fn identity(&self) -> Option<String> {
         self.folder.as_ref().map(Folder::identity)
     }
+}
+
+/// Whether the engine fetches a context: from the web, or a repository. compat: where there is a folder of such a name,
+/// the folder is meant.
+fn is_remote(argument: &str) -> bool {
+    let web = argument.starts_with("http://") || argument.starts_with("https://");
+    // The engine tells what is wrong with an address.
+    web || !matches!(git_context(argument), Ok(None)) && !Path::new(argument).is_dir()
 }
 
 /// The folders of `--build-context`; contexts that are no folders are left to the engine.

@@ -71,7 +71,8 @@ impl Display {
             count: 0,
             drawn: 0,
         };
-        if style == Style::Plain {
+        // The engine tells what it fetches by itself.
+        if style == Style::Plain && !dockerfile.is_empty() {
             let size = dockerfile.len();
             display.group(
                 &format!("[internal] load build definition from {dockerfile_name}"),

@@ -1,7 +1,9 @@
 //! The commands below `builder` and `buildx`.
 
+mod attest;
 pub(crate) mod build;
 mod cache;
+mod compressed;
 mod context;
 mod display;
 mod du;
@@ -10,6 +12,7 @@ pub(crate) mod prune;
 mod request;
 mod session;
 mod shell;
+mod ssh;
 
 use crate::command::Command;
 

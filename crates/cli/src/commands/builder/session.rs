@@ -14,7 +14,7 @@ use tokio::{
 use wharf_api::build::{Ask, Event, Frame, GONE, HEAD, Outcome, Request, What};
 use wharf_client::Hijacked;
 
-use super::{cache, context::Folder, display::Display, output::Outputs, request::Secret};
+use super::{cache, context::Folder, display::Display, output::Outputs, request::Secret, ssh::Agents};
 use crate::{Error, Result};
 
 /// Bytes of a file that are sent at once.
@@ -32,6 +32,8 @@ pub(super) struct Files {
     pub(super) secrets: BTreeMap<String, Secret>,
     /// Caches in folders.
     pub(super) caches: cache::Folders,
+    /// Key agents that are lent.
+    pub(super) agents: Agents,
 }
 
 /// Has the engine build, and returns what that ended in.
@@ -177,6 +179,12 @@ impl Files {
             What::List { context } => self.list(context, &mut data),
             What::Fetch { context, paths } => self.fetch(context, paths, &mut data),
             What::Secret { name } => self.secret(name, &mut data),
+            What::Agent { name, connection, message } => {
+                let answer = self.agents.ask(name, *connection, message);
+                answer
+                    .map_err(|error| Unanswered::Refused(error.to_string()))
+                    .and_then(|answer| data(&answer))
+            }
             What::Cache { cache, file } => self.cache(*cache, file, &mut data),
         };
         match answered {
