@@ -130,6 +130,47 @@ fn copies_stay_inside_and_know_their_owners() {
 }
 
 #[test]
+fn many_files_arrive_as_they_are() {
+    let daemon = TestDaemon::start("buildmany");
+    let text = "FROM busybox\nRUN mkdir -p /there/d1; echo old >/there/d1/f0; echo other >/there/other\n\
+                COPY src /new/\nCOPY src /there/\nCOPY src/d1 src/d2 /two/\n";
+    let folder = context(&daemon, text, &[]);
+    // `d1.b` stands between `d1` and what is in it.
+    for (number, parent) in ["d1", "d1/deep", "d1.b", "d2"].into_iter().cycle().take(600).enumerate() {
+        let path = folder.join("src").join(parent).join(format!("f{number}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("{number}\n").repeat(number % 50)).unwrap();
+        let mode = if number % 3 == 0 { 0o755 } else { 0o640 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        symlink("f0", path.with_extension("link")).unwrap();
+    }
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    for parent in ["d1/deep", "d1", "d1.b", "d2"] {
+        fs::File::open(folder.join("src").join(parent)).unwrap().set_modified(old).unwrap();
+    }
+    let built = build(&daemon, &folder, &["-t", "many"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let list = "export LC_ALL=C; find d1 d1.b d2 | sort | xargs stat -c '%n %f %Y'; \
+                find d1 d1.b d2 -type f | sort | xargs cat | md5sum";
+    let here = std::process::Command::new("sh").args(["-c", list]).current_dir(folder.join("src")).output();
+    let here = String::from_utf8(here.unwrap().stdout).unwrap();
+    assert!(here.lines().count() > 1200 && here.contains("d1/deep 41ed 1000000000\n"), "{here}");
+    let seen = |place: &str| daemon.run(&["run", "--rm", "-w", place, "many", "sh", "-c", list]);
+    assert_eq!(seen("/new"), here.trim_end());
+    assert_eq!(seen("/there"), here.trim_end());
+    let script = "cat /there/other /there/d1/f0 | wc -l; ls /two | wc -l; ls /two/deep | wc -l";
+    assert_eq!(daemon.run(&["run", "--rm", "many", "sh", "-c", script]), "1\n601\n300");
+    // A failure in the middle of it leaves nothing, and does not keep the next build from succeeding.
+    let text = format!("{text}RUN mkdir -p /bad/d2/f3\nCOPY src /bad/\n");
+    fs::write(folder.join("Dockerfile"), text).unwrap();
+    let failed = build(&daemon, &folder, &["-t", "bad"]);
+    assert!(failed.code == 1 && failed.stderr.contains("it is a directory"), "{}", failed.stderr);
+    fs::remove_file(folder.join("src/d2/f3")).unwrap();
+    assert_eq!(build(&daemon, &folder, &["-t", "bad"]).code, 0);
+    nothing_left(&daemon);
+}
+
+#[test]
 fn mounts_leave_nothing_behind() {
     let daemon = TestDaemon::start("buildmounts");
     let text = "FROM busybox\n\

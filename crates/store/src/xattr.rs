@@ -1,5 +1,7 @@
 //! Extended attributes of things that may be anything, by path and without following links.
 
+use std::os::fd::AsFd;
+
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
@@ -8,7 +10,26 @@ pub(crate) type Xattr = (Vec<u8>, Vec<u8>);
 
 /// All attributes of a file ordered by name, but those by which overlayfs steers itself. A file system without any has none.
 pub(crate) fn list(path: &[u8]) -> Result<Vec<Xattr>, Errno> {
-    let names = match read(|buffer| rustix::fs::llistxattr(path, buffer)) {
+    collect(
+        |buffer| rustix::fs::llistxattr(path, buffer),
+        |name, buffer| rustix::fs::lgetxattr(path, name, buffer),
+    )
+}
+
+/// [`list`] of an open file, which is less work.
+pub(crate) fn list_open(file: impl AsFd) -> Result<Vec<Xattr>, Errno> {
+    let file = file.as_fd();
+    collect(
+        |buffer| rustix::fs::flistxattr(file, buffer),
+        |name, buffer| rustix::fs::fgetxattr(file, name, buffer),
+    )
+}
+
+fn collect(
+    names: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
+    value: impl Fn(&[u8], &mut [u8]) -> Result<usize, Errno>,
+) -> Result<Vec<Xattr>, Errno> {
+    let names = match read(names) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         other => other?,
     };
@@ -17,7 +38,7 @@ pub(crate) fn list(path: &[u8]) -> Result<Vec<Xattr>, Errno> {
         if is_overlay(name) {
             continue;
         }
-        match read(|buffer| rustix::fs::lgetxattr(path, name, buffer)) {
+        match read(|buffer| value(name, buffer)) {
             Ok(value) => found.push((name.to_vec(), value)),
             // Removed meanwhile, or not for us to read.
             Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM) => {}

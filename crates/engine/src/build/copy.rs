@@ -1,13 +1,16 @@
 //! `COPY` and `ADD`: from listings and file systems into the file system of the step.
 
+mod listing;
+
 use std::{
     fs::File,
     io::Read,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat, statat},
     io::Errno,
 };
 use wharf_build::graph::CopyStep;
@@ -19,7 +22,7 @@ use super::{
         Attributes, FOLDER_MODE, finish_folder, make_folder, make_folders, put_file, put_link, put_special,
     },
     select::{Origin, Selected, open, select},
-    tree::{Kind, Tree},
+    tree::Kind,
 };
 use crate::{Error, Result};
 
@@ -35,6 +38,8 @@ pub(super) enum Source<'a> {
 pub(super) struct Copy<'a> {
     step: &'a CopyStep,
     root: BorrowedFd<'a>,
+    /// The folder of the host with what the step changes.
+    upper: &'a Path,
     /// Owner that everything gets.
     owner: Option<(u32, u32)>,
     /// Mode of folders that are made for what is copied.
@@ -48,11 +53,12 @@ impl<'a> Copy<'a> {
     pub(super) fn new(
         step: &'a CopyStep,
         root: BorrowedFd<'a>,
+        upper: &'a Path,
         owner: Option<(u32, u32)>,
         now: i64,
     ) -> Result<Self> {
         let folder_mode = folder_mode(step.chmod.as_deref());
-        Ok(Self { step, root, owner, folder_mode, excludes: Excludes::new(&step.exclude)?, now })
+        Ok(Self { step, root, upper, owner, folder_mode, excludes: Excludes::new(&step.exclude)?, now })
     }
 
     /// Copies all sources.
@@ -92,6 +98,15 @@ impl<'a> Copy<'a> {
         make_folders(self.root, path, self.owner.unwrap_or_default(), self.folder_mode)
     }
 
+    /// A folder that was just made, where the host has it: what is put there by its thousands need not go through the
+    /// merging file system, which has looked up nothing in it so far and so knows nothing that would become wrong.
+    fn beneath(&self, path: &str) -> Option<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let upper = rustix::fs::open(self.upper, flags, Mode::empty()).ok()?;
+        let directly = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        openat2(upper, path.trim_start_matches('/'), flags, Mode::empty(), directly).ok()
+    }
+
     fn is_folder(&self) -> bool {
         open(self.root, &self.step.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
@@ -123,7 +138,8 @@ impl<'a> Copy<'a> {
         match origin {
             Origin::Tree(tree) => {
                 tree.fetch([selected.real.as_str()], true)?;
-                self.tree_entry(tree, &selected.real, &parent, name.as_bytes(), &target)
+                let entry = tree.get(&selected.real).ok_or_else(|| not_found(&selected.real))?;
+                self.tree_entry(tree, &selected.real, &entry, &parent, name.as_bytes(), &target)
             }
             Origin::Root(root) => {
                 let (within, last) = selected.real.rsplit_once('/').unwrap_or(("", &selected.real));
@@ -147,12 +163,14 @@ impl<'a> Copy<'a> {
     fn folder(&self, origin: Origin<'_>, selected: &Selected, target: &str) -> Result<()> {
         let target = target.trim_end_matches('/');
         // The folder itself is copied only with `--parents`; otherwise what is in it is.
-        let is_copied =
-            self.step.parents && open(self.root, target, OFlags::PATH | OFlags::DIRECTORY).is_err();
+        let is_new = open(self.root, target, OFlags::PATH | OFlags::DIRECTORY).is_err();
+        let is_copied = self.step.parents && is_new;
         let folder = self.make_folders(target)?;
+        let beneath = if is_new { self.beneath(target) } else { None };
+        let into = beneath.as_ref().unwrap_or(&folder);
         match origin {
             Origin::Tree(tree) => {
-                self.tree_folder(tree, &selected.real, &folder, target)?;
+                self.tree_folder(tree, &selected.real, into, target)?;
                 if let (true, Some(entry)) = (is_copied, tree.get(&selected.real)) {
                     let found =
                         Attributes { mode: entry.mode, uid: 0, gid: 0, mtime: self.time(entry.mtime) };
@@ -162,7 +180,7 @@ impl<'a> Copy<'a> {
             Origin::Root(root) => {
                 let source = open(root, &selected.real, OFlags::RDONLY | OFlags::DIRECTORY)
                     .map_err(|errno| read_failed(&selected.real, errno))?;
-                self.root_folder(&source, &folder, "", target)?;
+                self.root_folder(&source, into, "", target)?;
                 if is_copied {
                     let stat = fstat(&source).map_err(|errno| read_failed(&selected.real, errno))?;
                     finish_folder(&folder, &self.attributes(Attributes::of(&stat), true)?, target)?;
@@ -175,71 +193,6 @@ impl<'a> Copy<'a> {
     /// A time of a listing; one without times gets the present.
     fn time(&self, time: (i64, u32)) -> (i64, u32) {
         if time == (0, 0) { (self.now, 0) } else { time }
-    }
-
-    fn tree_folder(&self, tree: &Tree, real: &str, folder: &OwnedFd, shown: &str) -> Result<()> {
-        let mut open_folders: Vec<(String, OwnedFd, bool)> = Vec::new();
-        let below: Vec<_> = tree.below(real).filter(|(path, _)| !self.excludes.excludes(path)).collect();
-        let whole = |path: &str| if real.is_empty() { path.to_owned() } else { format!("{real}/{path}") };
-        let paths: Vec<String> = below.iter().map(|(path, _)| whole(path)).collect();
-        tree.fetch(paths.iter().map(String::as_str), true)?;
-        for ((path, entry), whole) in below.iter().zip(&paths) {
-            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-            while open_folders.last().is_some_and(|(open, ..)| open != parent && !parent.is_empty())
-                || (parent.is_empty() && !open_folders.is_empty())
-            {
-                self.close_tree_folder(tree, real, &mut open_folders, shown)?;
-            }
-            if !parent.is_empty() && open_folders.is_empty() {
-                // Its folder is left out, but it is not: it gets the folder all the same.
-                let made = self.make_folders(&format!("{shown}/{parent}"))?;
-                open_folders.push((parent.to_owned(), made, false));
-            }
-            let into = open_folders.last().map_or(folder, |(_, open, _)| open);
-            let shown = format!("{shown}/{path}");
-            if entry.kind == Kind::Folder {
-                let (made, _) = make_folder(into, name.as_bytes(), &shown)?;
-                open_folders.push(((*path).to_owned(), made, true));
-            } else {
-                self.tree_entry(tree, whole, into, name.as_bytes(), &shown)?;
-            }
-        }
-        while !open_folders.is_empty() {
-            self.close_tree_folder(tree, real, &mut open_folders, shown)?;
-        }
-        Ok(())
-    }
-
-    fn close_tree_folder(
-        &self,
-        tree: &Tree,
-        real: &str,
-        open_folders: &mut Vec<(String, OwnedFd, bool)>,
-        shown: &str,
-    ) -> Result<()> {
-        let Some((path, folder, listed)) = open_folders.pop() else { return Ok(()) };
-        let whole = if real.is_empty() { path.clone() } else { format!("{real}/{path}") };
-        let Some(entry) = tree.get(&whole).filter(|_| listed) else { return Ok(()) };
-        let found = Attributes { mode: entry.mode, uid: 0, gid: 0, mtime: self.time(entry.mtime) };
-        finish_folder(&folder, &self.attributes(found, true)?, &format!("{shown}/{path}"))
-    }
-
-    /// Copies a file or link of a listing.
-    fn tree_entry(&self, tree: &Tree, real: &str, parent: &OwnedFd, name: &[u8], shown: &str) -> Result<()> {
-        let Some(entry) = tree.get(real) else { return Err(not_found(real)) };
-        let found = Attributes { mode: entry.mode, uid: 0, gid: 0, mtime: self.time(entry.mtime) };
-        match entry.kind {
-            Kind::File => {
-                let attributes = self.attributes(found, false)?;
-                put_file(parent, name, &tree.open(real)?, &attributes, shown)
-            }
-            Kind::Link => {
-                let (uid, gid) = self.owner.unwrap_or_default();
-                let attributes = Attributes { uid, gid, ..found };
-                put_link(parent, name, entry.link.as_bytes(), &attributes, shown)
-            }
-            Kind::Folder | Kind::Other => Ok(()),
-        }
     }
 
     fn root_folder(&self, source: &OwnedFd, target: &OwnedFd, below: &str, shown: &str) -> Result<()> {

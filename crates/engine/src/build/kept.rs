@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{BufRead, BufReader, BufWriter, Read, Write},
     os::unix::fs::DirBuilderExt,
@@ -24,6 +25,9 @@ use crate::{Error, Paths, Result, ids};
 
 /// A file that changed less than this before it was read may change again without a new time, in nanoseconds.
 const RACY: i64 = 50_000_000;
+
+/// So many files are not looked for one by one.
+const MANY: usize = 100;
 
 /// What is kept of one folder. Cloning gives another handle.
 #[derive(Clone)]
@@ -147,6 +151,13 @@ impl Kept {
         self.0.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The names of all files that are kept.
+    fn there(&self) -> Result<HashSet<OsString>> {
+        let failed = |error| Error::io("read", &self.0.folder, error);
+        let entries = fs::read_dir(&self.0.folder).map_err(failed)?;
+        entries.map(|entry| entry.map(|entry| entry.file_name()).map_err(failed)).collect()
+    }
+
     fn place(&self, digest: &Digest) -> PathBuf {
         self.0.folder.join(digest.hex())
     }
@@ -178,9 +189,15 @@ struct Files {
 
 impl Contents for Files {
     fn fetch(&self, files: &[(&str, &TreeEntry)], whole: bool) -> Result<()> {
+        // One look at the folder is less work than one for each of many files.
+        let there = (whole && files.len() > MANY).then(|| self.kept.there()).transpose()?;
+        let is_there = |digest: &Digest| match &there {
+            Some(there) => there.contains(OsStr::new(digest.hex())),
+            None => self.kept.place(digest).exists(),
+        };
         let lacking = |entry: &TreeEntry| match entry.digest.get() {
             None => true,
-            Some(digest) => whole && !self.kept.place(digest).exists(),
+            Some(digest) => whole && !is_there(digest),
         };
         let wanted: Vec<_> = files.iter().filter(|(_, entry)| lacking(entry)).collect();
         if wanted.is_empty() {

@@ -198,7 +198,10 @@ impl<'a> Build<'a> {
         };
         let copy = |origin: Origin<'_>| {
             let source = Source::Path { origin, path, unpack: false };
-            scratch.snapshot.with_mounted(|root| Copy::new(&step, root, None, self.now)?.run(&[source]))?
+            let upper = scratch.snapshot.upper();
+            scratch
+                .snapshot
+                .with_mounted(|root| Copy::new(&step, root, upper, None, self.now)?.run(&[source]))?
         };
         match value {
             Value::Files(tree) => copy(Origin::Tree(tree)),

@@ -319,7 +319,10 @@ impl<'a> Build<'a> {
                     }
                 });
             }
-            scratch.snapshot.with_mounted(|root| Copy::new(step, root, owner, self.now)?.run(&sources))?
+            let upper = scratch.snapshot.upper();
+            scratch
+                .snapshot
+                .with_mounted(|root| Copy::new(step, root, upper, owner, self.now)?.run(&sources))?
         };
         with_all_mounted(&mut roots, HashMap::new(), &mounted)
     }

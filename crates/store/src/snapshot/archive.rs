@@ -122,11 +122,6 @@ impl<O: Entries> Archive<O> {
         Self { out, links: HashMap::new() }
     }
 
-    /// What took the entries.
-    pub(crate) fn into_inner(self) -> O {
-        self.out
-    }
-
     fn merged(&mut self, folder: &Folder, path: &mut Vec<u8>) -> Result<()> {
         let names = folder.names().map_err(|errno| failed(path, errno))?;
         for name in names {
@@ -198,15 +193,19 @@ impl<O: Entries> Archive<O> {
             }
             _ => {}
         }
-        entry.xattrs = xattr::list(&attribute_path(folder, name)).map_err(failed)?;
-        entry.xattrs.retain(|(name, _)| name == b"security.capability" || name.starts_with(b"user."));
-        if kind != Kind::File {
-            return self.out.put(&entry, None);
-        }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(folder, name, flags, Mode::empty()).map(File::from).map_err(failed)?;
-        entry.size = stat.st_size.unsigned_abs();
-        self.out.put(&entry, Some(file))
+        let file = (kind == Kind::File).then(|| openat(folder, name, flags, Mode::empty()).map(File::from));
+        let file = file.transpose().map_err(failed)?;
+        let xattrs = match &file {
+            Some(file) => xattr::list_open(file),
+            None => xattr::list(&attribute_path(folder, name)),
+        };
+        entry.xattrs = xattrs.map_err(failed)?;
+        entry.xattrs.retain(|(name, _)| name == b"security.capability" || name.starts_with(b"user."));
+        if file.is_some() {
+            entry.size = stat.st_size.unsigned_abs();
+        }
+        self.out.put(&entry, file)
     }
 }
 
