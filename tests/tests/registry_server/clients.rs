@@ -1,10 +1,10 @@
 //! Other programs, and wharf itself, against the registry.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, sync::Barrier};
 
 use wharf_tests::{Archive, Oracle, Output, TestDaemon, until};
 
-use crate::server::Server;
+use crate::server::{Server, noise};
 
 fn skopeo(args: &[&str]) -> String {
     let output = Command::new("skopeo").arg("--insecure-policy").args(args).output().unwrap();
@@ -39,6 +39,27 @@ fn skopeo_pushes_lists_copies_and_deletes() {
     skopeo(&["delete", "--tls-verify=false", &at("app:v2s2")]);
     assert_eq!(server.get("/v2/app/manifests/v2s2").status, 404);
     assert_eq!(server.get("/v2/app/manifests/oci").status, 200);
+}
+
+#[test]
+fn many_clients_at_once_take_little_memory() {
+    const CLIENTS: usize = 64;
+    let server = Server::start(&[]);
+    let blobs: Vec<Vec<u8>> = (0..CLIENTS).map(|client| noise((4 << 20) + client)).collect();
+    let all_at_once = Barrier::new(CLIENTS);
+    std::thread::scope(|scope| {
+        for blob in &blobs {
+            scope.spawn(|| {
+                all_at_once.wait();
+                let digest = server.blob("many", blob);
+                all_at_once.wait();
+                let answer = server.get(&format!("/v2/many/blobs/{digest}"));
+                assert!(answer.status == 200 && answer.body == *blob);
+            });
+        }
+    });
+    let peak = server.peak_memory();
+    assert!(peak < 64 << 10, "{peak} KiB");
 }
 
 #[test]
