@@ -69,3 +69,29 @@ fn a_pull_that_does_not_fit_says_so_and_gives_the_space_back() {
     assert_eq!(daemon.run(&["images", "--format", "{{.Repository}}"]), small.trim_end_matches(":1"));
     daemon.stop();
 }
+
+#[test]
+fn a_load_that_does_not_fit_says_so_and_gives_the_space_back() {
+    let mut daemon = TestDaemon::start("fullload");
+    let file = |name: &str, content: &[u8]| {
+        let path = daemon.folder.join(format!("{name}.tar"));
+        std::fs::write(&path, Archive::busybox_with(name, content).to_tar(&format!("{name}:1"))).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (large, small) = (file("large", &noise(40 << 20)), file("small", b""));
+    daemon.stop();
+    let disk = SmallDisk::mount(&daemon.data(), 24);
+    daemon.launch();
+    let before = disk.used_kilobytes();
+    for _ in 0..2 {
+        let output = daemon.wharf(&["load", "-i", &large]);
+        assert_eq!(output.code, 1, "{}", output.stdout);
+        assert!(output.stderr.contains("no space left on device"), "{}", output.stderr);
+        let given_back = || disk.used_kilobytes() < before + 2048;
+        assert!(until(Duration::from_secs(20), given_back), "{} KB of {before}", disk.used_kilobytes());
+        assert_eq!(daemon.run(&["images", "-aq"]), "");
+    }
+    daemon.run(&["load", "-q", "-i", &small]);
+    assert_eq!(daemon.run(&["run", "--rm", "small:1"]), "small");
+    daemon.stop();
+}

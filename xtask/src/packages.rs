@@ -12,6 +12,7 @@ use crate::run;
 /// Debian packages and a file that tells whether each is installed.
 const PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "/bin/busybox"),
+    ("chromium-headless-shell", "/usr/bin/chromium-headless-shell"),
     ("crun", "/usr/bin/crun"),
     ("debootstrap", "/usr/sbin/debootstrap"),
     ("docker-registry", "/usr/bin/docker-registry"),

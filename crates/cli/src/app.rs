@@ -181,8 +181,9 @@ fn execute(cli: &Cli, place: &Place<'_>, args: Vec<String>) -> Result<()> {
         }
         _ if !matches.args().is_empty() => Err(error::unknown_command(program, &path, matches.arg(0))),
         _ => {
-            // compat: a group alone is a mistake, if one without consequence.
-            print::err(&help::command(place, program, help::width()));
+            // compat: a group alone is a mistake, if one without consequence. That of an experimental one is set off.
+            let lead = if command.experimental { "\n" } else { "" };
+            print::err(&format!("{lead}{}", help::command(place, program, help::width())));
             Ok(())
         }
     }

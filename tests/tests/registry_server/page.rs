@@ -1,5 +1,7 @@
 //! The pages for people, and what programs that watch are told.
 
+use std::process::Command;
+
 use serde_json::json;
 use wharf_tests::sha256;
 
@@ -48,6 +50,41 @@ fn repositories_tags_and_images_are_shown() {
     assert_eq!(server.get("/style.css").header("content-type"), Some("text/css; charset=utf-8"));
     assert_eq!(server.get("/r/none").status, 404);
     assert_eq!(server.get("/r/team/app?ref=none").status, 404);
+}
+
+/// The document that a browser makes of a page. Pages have no scripts and their policy forbids any, so this is what
+/// is seen without JavaScript.
+fn in_browser(server: &Server, path: &str) -> String {
+    let browser = ["chromium-headless-shell", "chromium"].into_iter().find(|name| {
+        let there = Command::new(name).arg("--version").output();
+        there.is_ok_and(|output| output.status.success())
+    });
+    let profile = tempfile::tempdir().unwrap();
+    let mut command = Command::new(browser.expect("the tests need chromium-headless-shell"));
+    command.args(["--no-sandbox", "--disable-gpu", "--headless", "--enable-logging=stderr", "--dump-dom"]);
+    command.arg(format!("--user-data-dir={}", profile.path().display()));
+    let output = command.arg(format!("http://{}{path}", server.address)).output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!complaints.contains("CONSOLE"), "{complaints}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("<link rel=\"stylesheet\""), "{text}\n{complaints}");
+    text
+}
+
+#[test]
+fn a_browser_shows_repositories_tags_sizes_and_layers() {
+    let server = Server::start(&[]);
+    let digest = server.image("team/app", "v1", &noise(1_234_567));
+    let page = in_browser(&server, "/");
+    assert!(page.contains("<td><a href=\"/r/team/app\">team/app</a></td><td>1</td>"), "{page}");
+    let page = in_browser(&server, "/r/team/app");
+    assert!(page.contains("v1</a></td><td>1.2 MB</td>") && page.contains(&digest[7..19]), "{page}");
+    let page = in_browser(&server, "/r/team/app?ref=v1");
+    assert!(page.contains(&digest) && page.contains("<h2>Layers</h2>"), "{page}");
+    assert!(
+        page.contains(&format!("{}</code></td><td>1.2 MB</td>", &sha256(&noise(1_234_567))[7..19])),
+        "{page}"
+    );
 }
 
 #[test]
