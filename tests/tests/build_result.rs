@@ -330,3 +330,72 @@ fn the_cache_is_listed_and_pruned_by_rules() {
     prune(&["-a"]);
     assert_eq!(count(&[]), [""; 0]);
 }
+
+/// The JSON documents of an image layout by their media types.
+fn documents(layout: &Path) -> Vec<Value> {
+    let read = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok();
+    let mut found = vec![read(&layout.join("index.json")).unwrap()];
+    let mut at = 0;
+    while let Some(document) = found.get(at).cloned() {
+        for entry in document["manifests"].as_array().into_iter().flatten() {
+            let digest = entry["digest"].as_str().unwrap().replace(':', "/");
+            found.extend(read(&layout.join("blobs").join(digest)));
+        }
+        at += 1;
+    }
+    found
+}
+
+#[test]
+fn annotations_are_where_they_belong() {
+    let daemon = TestDaemon::start("annotate");
+    let registry = Registry::start(&daemon.folder);
+    let folder = daemon.context("FROM busybox\nCOPY Dockerfile /x\n", &[]);
+    let layout = daemon.folder.join("layout");
+    let to_layout = format!("type=oci,tar=false,dest={}", layout.display());
+    let one = [
+        "--annotation",
+        "a=b",
+        "--annotation",
+        "manifest-descriptor:c=d",
+        "--annotation",
+        "manifest[linux/s390x]:e=f",
+    ];
+    let built = daemon.build(&folder, &[&one[..], &["-o", &to_layout]].concat());
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let found = documents(&layout);
+    assert_eq!(found[0]["manifests"][0]["annotations"]["c"], "d");
+    assert_eq!(found[1]["annotations"], json!({"a": "b"}));
+    fs::remove_dir_all(&layout).unwrap();
+    let several = [
+        "--platform=linux/amd64,linux/arm64",
+        "--annotation=index,index-descriptor:i=j",
+        "--annotation=manifest[linux/arm64]:a=b",
+    ];
+    let base = daemon.context("FROM scratch\nCOPY Dockerfile /x\n", &[]);
+    let built = daemon.build(&base, &[&several[..], &["-o", &to_layout]].concat());
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let found = documents(&layout);
+    assert_eq!(found[0]["manifests"][0]["annotations"]["i"], "j");
+    assert_eq!(found[1]["annotations"]["i"], "j");
+    assert_eq!((&found[2]["annotations"]["a"], &found[3]["annotations"]["a"]), (&Value::Null, &"b".into()));
+    let folder = daemon.context("FROM busybox\nCOPY Dockerfile /x\n", &[]);
+    // A registry's manifest has them, the engine's own store has no place for them.
+    let name = format!("{}/annotated:1", registry.address);
+    let built = daemon.build(&folder, &["--annotation", "a=b", "--push", "-t", &name]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let mut skopeo = std::process::Command::new("skopeo");
+    skopeo.args(["inspect", "--raw", "--tls-verify=false"]).arg(format!("docker://{name}"));
+    let manifest: Value = serde_json::from_slice(&skopeo.output().unwrap().stdout).unwrap();
+    assert_eq!(manifest["annotations"]["a"], "b");
+    assert_eq!(daemon.run(&["run", "--rm", &name, "cat", "/x"]).lines().count(), 2);
+    assert_eq!(daemon.build(&folder, &["--annotation", "a=b", "-t", "local"]).code, 0);
+    for (annotation, reason) in [
+        ("index:a=b", "index annotations not supported for single platform export"),
+        ("foo:a=b", "parse annotations: unknown annotation type \"foo\""),
+        ("ab", "parse annotations: invalid annotation \"ab\", expected key=value"),
+    ] {
+        let refused = daemon.build(&folder, &["--annotation", annotation]);
+        assert_eq!(refused.stderr, format!("ERROR: failed to build: {reason}\n"));
+    }
+}

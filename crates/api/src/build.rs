@@ -6,12 +6,14 @@
 //! happens ([`Event`], [`Frame::OUTPUT`]), sends what is exported ([`Frame::EXPORT`]) and ends with an [`Outcome`]. A
 //! client that goes away cancels its build.
 
+mod annotation;
 mod cache;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::annotation::{Annotated, Annotation};
 pub use self::cache::CacheEntry;
 use crate::auth::AuthConfig;
 use crate::container::Ulimit;
@@ -152,6 +154,8 @@ pub struct Request {
     pub cache_to: Vec<CacheEntry>,
     /// Names of the key agents that the client lends.
     pub ssh: Vec<String>,
+    /// Annotations of what is pushed or sent as an archive; the engine's own store has no place for them.
+    pub annotations: Vec<Annotation>,
 }
 
 /// What comes out of a build.

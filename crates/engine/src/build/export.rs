@@ -7,7 +7,10 @@ use wharf_api::progress::Progress;
 use wharf_oci::Reference;
 
 use super::{BuildRequest, Solved, session::Session};
-use crate::{Error, Result, image::BuiltImage};
+use crate::{
+    Error, Result,
+    image::{Annotations, BuiltImage},
+};
 
 /// Bytes of an export that are sent at once.
 const PIECE: usize = 256 << 10;
@@ -24,6 +27,7 @@ impl Solved<'_> {
         session: &Session,
         outcome: &mut Outcome,
     ) -> Result<()> {
+        let annotations = Annotations::new(&request.annotations)?;
         for (place, export) in request.exports.iter().enumerate() {
             let mut out = Exporter::new(session, place);
             match export {
@@ -38,12 +42,13 @@ impl Solved<'_> {
                 }
                 Export::Push => {
                     let images = self.built(build)?;
-                    outcome.index = self.push(&images, build, session)?;
+                    outcome.index = self.push(&images, build, &annotations, session)?;
                     outcome.images = ids(&images);
                 }
                 Export::Archive => {
                     let images = self.built(build)?;
-                    let index = self.build.engine.images.save_built(&images, &build.names, &mut out)?;
+                    let index =
+                        self.build.engine.images.save_built(&images, &build.names, &annotations, &mut out)?;
                     outcome.index = index.map(|digest| digest.to_string()).or(outcome.index.take());
                     outcome.images = ids(&images);
                 }
@@ -55,7 +60,13 @@ impl Solved<'_> {
     }
 
     /// Pushes images for several platforms under all names; a further step of the build to the client.
-    fn push(&self, images: &[BuiltImage], build: &BuildRequest, session: &Session) -> Result<Option<String>> {
+    fn push(
+        &self,
+        images: &[BuiltImage],
+        build: &BuildRequest,
+        annotations: &Annotations,
+        session: &Session,
+    ) -> Result<Option<String>> {
         let step = u32::try_from(self.build.graph.nodes.len()).unwrap_or(u32::MAX);
         let tell = |event: Event| {
             // A client that is gone has cancelled the build.
@@ -73,8 +84,13 @@ impl Solved<'_> {
             }
         };
         let _runtime = self.build.engine.runtime.enter();
-        let pushed =
-            self.build.engine.images.push_index(images, &build.names, &build.credentials, &mut progress);
+        let pushed = self.build.engine.images.push_index(
+            images,
+            &build.names,
+            &build.credentials,
+            annotations,
+            &mut progress,
+        );
         match pushed {
             Ok(digest) => {
                 tell(Event::Done { step });

@@ -12,8 +12,10 @@
 //! - `views`: stored images as documents of the API, pure too
 //! - `changes`, `commit`: the Dockerfile instructions of `import -c` and `commit -c`; the image a container becomes
 //! - `embedded`: the images that are carried in the binary
+//! - `annotations`: those of images that leave the store
 //! - `bar`, `failure`, `filter`: drawn progress, words for errors, filters
 
+mod annotations;
 mod bar;
 mod cancel;
 mod changes;
@@ -56,6 +58,7 @@ use wharf_oci::{AnyReference, Digest, Platform, Reference};
 use wharf_registry::{Client, ClientConfig};
 use wharf_store::{ImageRecord, Store};
 
+pub(crate) use self::annotations::Annotations;
 pub use self::cancel::{Cancel, Wanted};
 pub(crate) use self::changes::apply as apply_changes;
 pub(crate) use self::commit::Committed;

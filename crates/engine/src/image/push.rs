@@ -10,6 +10,7 @@ use wharf_oci::image::{Descriptor, Document, Manifest, media_type};
 use wharf_oci::{Digest, Platform, Reference};
 use wharf_store::{ImageRecord, LayerInfo, LayerOrigin, NewImage};
 
+use super::annotations::{Annotations, Named};
 use super::upload::{self, Job, Target};
 use super::{BuiltImage, Cancel, Credentials, Images, failure, runtime};
 use crate::{Error, Result};
@@ -36,6 +37,8 @@ pub(super) struct Outgoing {
     pub(super) layers: Vec<LayerInfo>,
     /// A manifest it came with whose layers may all be in registries still, as bytes and as what they say.
     known: Option<(String, Manifest)>,
+    /// Those of its manifest.
+    annotations: Named,
 }
 
 /// A manifest as it is put.
@@ -116,15 +119,15 @@ impl Images {
                 break;
             }
         }
-        Ok(Outgoing { reference, record, config, layers, known })
+        Ok(Outgoing { reference, record, config, layers, known, annotations: Named::new() })
     }
 
-    fn push_image(
+    pub(super) fn push_image(
         &self,
         image: &Outgoing,
         target: &Target<'_>,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
+    ) -> Result<Digest> {
         let body = self.upload_blobs(image, target, progress)?;
         let tag = image.reference.tag().unwrap_or("latest");
         let put = target.repository.put_manifest(tag, &body.media_type, body.bytes.clone().into());
@@ -137,7 +140,7 @@ impl Images {
             aux: Some(json!({"Tag": tag, "Digest": digest, "Size": size})),
             ..Progress::default()
         });
-        Ok(())
+        Ok(digest)
     }
 
     /// Uploads layers and configuration, and returns the manifest that names them.
@@ -174,13 +177,19 @@ impl Images {
     }
 
     /// An image that need not be stored, as it is pushed.
-    pub(super) fn outgoing_built(&self, name: &Reference, (record, config): &BuiltImage) -> Result<Outgoing> {
+    pub(super) fn outgoing_built(
+        &self,
+        name: &Reference,
+        (record, config): &BuiltImage,
+        annotations: &Annotations,
+    ) -> Result<Outgoing> {
+        let annotations = annotations.manifest(&record.platform);
         let layers = self.db.read(|view| {
             let layers = record.chains.iter().map(|chain| self.store.layer(view, chain));
             layers.collect::<wharf_store::Result<Vec<_>>>()
         })?;
         let (record, config) = (record.clone(), config.clone());
-        Ok(Outgoing { reference: name.clone(), record, config, layers, known: None })
+        Ok(Outgoing { reference: name.clone(), record, config, layers, known: None, annotations })
     }
 
     /// Remembers under which digest the image now is in the repository.
@@ -224,7 +233,7 @@ fn is_in_registries(manifest: &Manifest, id: &Digest, layers: &[LayerInfo]) -> b
 }
 
 /// The manifest the image came with if the registry has just those layers, else a new one of Docker's form; with a zstd
-/// layer of OCI's, as Docker's has no name for that.
+/// layer or annotations of OCI's, as Docker's has no name for that.
 fn body(image: &Outgoing, placed: &[LayerOrigin]) -> Result<Body> {
     if let Some((text, manifest)) = &image.known
         && manifest.layers.iter().map(|layer| &layer.digest).eq(placed.iter().map(|layer| &layer.digest))
@@ -234,7 +243,7 @@ fn body(image: &Outgoing, placed: &[LayerOrigin]) -> Result<Body> {
         return Ok(Body { media_type, bytes: text.clone().into_bytes() });
     }
     let zstd = placed.iter().any(|layer| layer.media_type == media_type::OCI_LAYER_ZSTD);
-    let (kind, config, gzip) = match zstd {
+    let (kind, config, gzip) = match zstd || !image.annotations.is_empty() {
         true => (media_type::OCI_MANIFEST, media_type::OCI_CONFIG, media_type::OCI_LAYER_GZIP),
         false => (media_type::DOCKER_MANIFEST, media_type::DOCKER_CONFIG, media_type::DOCKER_LAYER_GZIP),
     };
@@ -248,12 +257,15 @@ fn body(image: &Outgoing, placed: &[LayerOrigin]) -> Result<Body> {
         })
         .collect();
     let config = Descriptor::of(config, image.config.as_bytes());
-    let manifest = json!({
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": kind,
         "config": entry(&config.media_type, config.size, &config.digest),
         "layers": layers,
     });
+    if !image.annotations.is_empty() {
+        manifest["annotations"] = json!(image.annotations);
+    }
     // compat: Docker's manifests are indented by three spaces, and their length is shown to users.
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"   ");

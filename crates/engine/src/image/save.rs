@@ -10,7 +10,7 @@ use wharf_oci::platform::Matcher;
 use wharf_oci::{AnyReference, Digest, Platform, Reference};
 use wharf_store::{ImageRecord, LayerInfo};
 
-use super::{BuiltImage, Images, views};
+use super::{Annotations, BuiltImage, Images, views};
 use crate::{Error, Result};
 
 /// Bytes copied at once.
@@ -55,7 +55,7 @@ impl Images {
         for chain in chosen.iter().flat_map(|image| &image.record.chains) {
             self.store.has_chain(chain, &lease)?;
         }
-        let files = self.files(&chosen, None)?.0;
+        let files = self.files(&chosen, None, &Annotations::default())?.0;
         let written = self.write_archive(files, out);
         for image in &chosen {
             self.publish_id("save", &image.record);
@@ -72,6 +72,7 @@ impl Images {
         &self,
         images: &[BuiltImage],
         names: &[Reference],
+        annotations: &Annotations,
         out: &mut dyn Write,
     ) -> Result<Option<Digest>> {
         let several = images.len() > 1;
@@ -82,7 +83,7 @@ impl Images {
             tags: tags.clone(),
         };
         let chosen: Vec<_> = images.iter().map(chosen).collect();
-        let (files, index) = self.files(&chosen, several.then_some(names))?;
+        let (files, index) = self.files(&chosen, several.then_some(names), annotations)?;
         self.write_archive(files, out)?;
         Ok(index)
     }
@@ -144,6 +145,7 @@ impl Images {
         &self,
         chosen: &[Chosen],
         of_index: Option<&[Reference]>,
+        annotations: &Annotations,
     ) -> Result<(BTreeMap<String, File>, Option<Digest>)> {
         let mut files = BTreeMap::new();
         let mut index = Vec::new();
@@ -168,11 +170,12 @@ impl Images {
                 media_type: media_type::OCI_MANIFEST.to_owned(),
                 config: Descriptor::of(media_type::OCI_CONFIG, config.as_bytes()),
                 layers: descriptors.clone(),
-                annotations: BTreeMap::new(),
+                annotations: annotations.manifest(&image.record.platform),
                 extra: serde_json::Map::new(),
             })
             .map_err(json)?;
-            let entry = Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes());
+            let mut entry = Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes());
+            entry.annotations = annotations.manifest_descriptor(&image.record.platform);
             docker.push(docker_entry(image, &descriptors));
             if image.tags.is_empty() {
                 let platform = of_index.map(|_| image.record.platform.clone());
@@ -194,8 +197,10 @@ impl Images {
         let text = |value: serde_json::Value| File { content: Content::Text(value.to_string()), time: 0 };
         let mut digest = None;
         if let Some(names) = of_index {
-            let document = super::index::document(media_type::OCI_INDEX, &index).to_string();
-            let entry = Descriptor::of(media_type::OCI_INDEX, document.as_bytes());
+            let document =
+                super::index::document(media_type::OCI_INDEX, &index, &annotations.index()).to_string();
+            let mut entry = Descriptor::of(media_type::OCI_INDEX, document.as_bytes());
+            entry.annotations = annotations.index_descriptor();
             index = match names {
                 [] => vec![entry.clone()],
                 names => names.iter().map(|name| annotated(&entry, name)).collect(),
@@ -206,7 +211,10 @@ impl Images {
             // Docker's own index knows of no platforms.
             files.insert("manifest.json".to_owned(), text(json!(docker)));
         }
-        files.insert("index.json".to_owned(), text(super::index::document(media_type::OCI_INDEX, &index)));
+        files.insert(
+            "index.json".to_owned(),
+            text(super::index::document(media_type::OCI_INDEX, &index, &BTreeMap::new())),
+        );
         files.insert("oci-layout".to_owned(), text(json!({"imageLayoutVersion": "1.0.0"})));
         if !repositories.is_empty() {
             files.insert("repositories".to_owned(), text(json!(repositories)));

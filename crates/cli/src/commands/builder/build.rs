@@ -6,7 +6,7 @@ use serde_json::json;
 use wharf_api::build::{Export, Outcome};
 
 use super::{
-    attest,
+    annotations, attest,
     cache::Caches,
     call::{Call, Question},
     context::{self, Context},
@@ -28,7 +28,7 @@ static FLAGS: &[Flag] = &[
         .check(|text| extra_host(text).map(drop)),
     Flag::list("allow", "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")")
         .label("stringArray"),
-    Flag::list("annotation", "Add annotation to the image").label("stringArray").unsupported(),
+    Flag::list("annotation", "Add annotation to the image").label("stringArray"),
     Flag::list("attest", "Attestation parameters (format: \"type=sbom,generator=image\")").label("stringArray"),
     Flag::list("build-arg", "Set build-time variables").label("stringArray"),
     Flag::list("build-context", "Additional build contexts (e.g., name=path)").label("stringArray"),
@@ -125,11 +125,17 @@ fn build(cli: &Cli, m: &Matches, attested: bool) -> Result<()> {
     let folders = context::named(&m.list("build-context"))?;
     let mut request = request::request(cli, m, &context, &folders, &caches, &outputs.names)?;
     request.newest = request.newest.or(request.epoch.filter(|_| outputs.rewrite_timestamp));
+    request.annotations = annotations::parse(&m.list("annotation"))?;
+    annotations::check(&request.annotations, request.platforms.len())?;
     request.exports = match question.call {
         Call::Outline | Call::Targets => return question.answer(&request, &context),
         Call::Check => vec![Export::Check],
         Call::Build => outputs.exports(request.platforms.len())?,
     };
+    // The engine's store has no place for annotations: what is pushed later would have none.
+    if outputs.push && !request.annotations.is_empty() && request.exports.contains(&Export::Image) {
+        request.exports.push(Export::Push);
+    }
     if outputs.push && request.names.is_empty() {
         return Err(Error::message("tag is needed when pushing to registry"));
     }
@@ -179,7 +185,8 @@ fn settle(m: &Matches, outcome: &Outcome, names: &[String]) -> Result<()> {
         let metadata = metadata(outcome, &digest, names);
         write(path, &serde_json::to_string_pretty(&metadata).unwrap_or_default())?;
     }
-    if (m.bool("quiet") || m.str("progress") == "quiet") && !digest.is_empty() {
+    // compat: an empty line where there is no image.
+    if m.bool("quiet") || m.str("progress") == "quiet" {
         print::line(&digest);
     }
     Ok(())

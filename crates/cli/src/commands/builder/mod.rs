@@ -1,5 +1,6 @@
 //! The commands below `builder` and `buildx`.
 
+mod annotations;
 mod attest;
 pub(crate) mod build;
 mod cache;
