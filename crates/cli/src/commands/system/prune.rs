@@ -49,8 +49,9 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         let images: image::PruneResponse = client.image_prune(&dangling).await?;
         prune::report("Deleted Images:", &lines(&images));
         total += images.space_reclaimed;
-        let cache: builder::Pruned =
-            client.build_prune(&BuildPruneOptions { all, keep: 0, filters: filters.clone() }).await?;
+        let cache: builder::Pruned = client
+            .build_prune(&BuildPruneOptions { all, filters: filters.clone(), ..BuildPruneOptions::default() })
+            .await?;
         prune::report("Deleted build cache objects:", &cache.caches_deleted.unwrap_or_default());
         total += cache.space_reclaimed;
         prune::total(total);
