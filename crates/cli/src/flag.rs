@@ -31,8 +31,6 @@ pub(crate) struct Flag {
     /// The default as the help text shows it, where it is not `default` itself.
     pub(crate) shown_default: Option<&'static str>,
     pub(crate) hidden: bool,
-    /// Known from Docker, refused with a message.
-    pub(crate) unsupported: bool,
     /// Says what to use instead; printed when the flag is given.
     pub(crate) deprecated: Option<&'static str>,
     /// Another spelling of the flag named here.
@@ -53,7 +51,6 @@ impl Flag {
             default: "",
             shown_default: None,
             hidden: false,
-            unsupported: false,
             deprecated: None,
             same_as: None,
             once: None,
@@ -142,13 +139,6 @@ impl Flag {
 
     /// Leaves the flag out of the help text.
     pub(crate) const fn hidden(mut self) -> Self {
-        self.hidden = true;
-        self
-    }
-
-    /// Refuses the flag with a message, and leaves it out of the help text.
-    pub(crate) const fn unsupported(mut self) -> Self {
-        self.unsupported = true;
         self.hidden = true;
         self
     }

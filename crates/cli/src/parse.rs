@@ -118,12 +118,6 @@ impl Parser {
     }
 
     fn set(&mut self, flag: &'static Flag, value: String) -> Result<(), String> {
-        // A flag that is off anyway may be switched off again.
-        let off = flag.kind == Kind::Bool
-            && crate::value::parse_bool(&value) == crate::value::parse_bool(flag.default);
-        if flag.unsupported && !off {
-            return Err(format!("flag is not supported by this version: --{}", flag.name));
-        }
         let repeated = flag.once.filter(|_| self.matches.changed(flag.name));
         let refused =
             repeated.map(str::to_owned).or_else(|| flag.check.and_then(|check| check(&value).err()));
@@ -178,7 +172,6 @@ mod tests {
         Flag::bytes("memory", "").short('m'),
         Flag::string("network", ""),
         Flag::string("net", "").same_as("network"),
-        Flag::bool("tree", "").unsupported(),
     ];
 
     fn run(interspersed: bool, line: &str) -> String {
@@ -253,15 +246,6 @@ mod tests {
             expect![[
                 r#"invalid argument "x" for "--help" flag: strconv.ParseBool: parsing "x": invalid syntax"#
             ]],
-        );
-    }
-
-    #[test]
-    fn what_is_not_supported_is_refused() {
-        check("--tree", expect!["flag is not supported by this version: --tree"]);
-        check(
-            "--tree=false",
-            expect![[r#"all=false rm=false tty=false proxy=true env=[] gw=[] last=-1 mem=0 net="" args=[]"#]],
         );
     }
 

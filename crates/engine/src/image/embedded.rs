@@ -210,7 +210,12 @@ mod tests {
         let link = entries.next().unwrap().unwrap();
         assert_eq!(link.path().unwrap().to_str(), Some("bin/registry"));
         assert_eq!(link.link_name().unwrap().unwrap().to_str(), Some("hello"));
-        let mut last = entries.last().unwrap().unwrap();
+        let names = ["etc/", "etc/ssl/", "etc/ssl/certs/"];
+        assert_eq!(
+            names.map(|_| entries.next().unwrap().unwrap().path().unwrap().into_owned()),
+            names.map(Path::new)
+        );
+        let mut last = entries.next().unwrap().unwrap();
         assert_eq!(last.path().unwrap().to_str(), Some("etc/ssl/certs/ca-certificates.crt"));
         let mut content = String::new();
         last.read_to_string(&mut content).unwrap();
