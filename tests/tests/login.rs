@@ -124,6 +124,7 @@ fn an_identity_token_takes_the_place_of_the_password() {
         asked.lock().unwrap().drain(..).collect::<Vec<_>>(),
         ["GET /token?account=me&service=here&offline_token=true&client_id=wharf"]
     );
+    assert!(!login.stderr.contains("unencrypted"), "{}", login.stderr);
     let config = fs::read_to_string(daemon.folder.join(".docker/config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
     // `me:`, as Docker writes it: the password is nowhere.

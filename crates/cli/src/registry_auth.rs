@@ -135,6 +135,10 @@ pub(crate) fn store(dir: &Path, auth: &AuthConfig) -> Result<()> {
     }
     let path = dir.join("config.json");
     config.with_auth(&auth.serveraddress, Some(entry)).save(dir)?;
+    if auth.password.is_empty() {
+        // An identity token can be taken back.
+        return Ok(());
+    }
     print::warn(&format!(
         "\nWARNING! Your credentials are stored unencrypted in '{}'.\nConfigure a credential helper to remove this \
          warning. See\nhttps://docs.docker.com/go/credential-store/\n",

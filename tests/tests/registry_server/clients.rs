@@ -84,6 +84,13 @@ fn the_embedded_image_is_a_registry() {
     let said = daemon.run(&["exec", &id, "registry", "garbage-collect", "/etc/docker/registry/config.yml"]);
     assert!(said.starts_with("removed 0 blobs"), "{said}");
     assert_eq!(daemon.run(&["inspect", "-f", "{{.Config.ExposedPorts}}", &id]), "map[5000/tcp:{}]");
+    // It knows whom to trust when it is to fetch from others.
+    let authorities = "/etc/ssl/certs/ca-certificates.crt";
+    if let Ok(ours) = fs::read(authorities) {
+        let copy = daemon.folder.join("authorities");
+        daemon.run(&["cp", &format!("{id}:{authorities}"), copy.to_str().unwrap()]);
+        assert!(fs::read(copy).unwrap() == ours);
+    }
 }
 
 /// An engine with the image `app` of the server, which prints `greeting`; the digest of its manifest there.

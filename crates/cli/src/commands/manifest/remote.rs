@@ -117,7 +117,12 @@ async fn connect(
 
 /// Fetches a manifest with its platform, or a list with all its manifests.
 async fn look(repository: &Repository, reference: &Reference) -> std::result::Result<Found, RegistryError> {
-    let fetched = repository.fetch(reference, &|_| None).await?;
+    // compat: of a tag and a digest the tag is asked for, and has to have the digest.
+    let asked = if reference.tag().is_some() { &reference.clone().without_digest() } else { reference };
+    let fetched = repository.fetch(asked, &|_| None).await?;
+    if let Some(digest) = reference.digest().filter(|digest| **digest != fetched.descriptor.digest) {
+        return Err(RegistryError::ManifestDigest(digest.clone()));
+    }
     match &fetched.document {
         Document::Manifest(_) => {
             entry(repository, reference, fetched).await.map(|entry| Found::Manifest(entry.into()))
