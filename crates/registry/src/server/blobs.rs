@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -101,43 +102,84 @@ struct Parts {
     sent: u64,
     end: u64,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    /// Buffers that were sent come back here, so that none is made (and faulted in) twice.
+    used: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+}
+
+/// A part on its way to the client; its buffer goes back afterwards.
+struct Part {
+    buffer: Vec<u8>,
+    back: Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // At the end nobody wants it any more.
+        let _ = self.back.send(std::mem::take(&mut self.buffer));
+    }
 }
 
 impl Parts {
     fn new(registry: Arc<Registry>, reader: Arc<dyn Reader>, start: u64, end: u64) -> Self {
-        Self { registry, reader, offset: start, sent: start, end, reading: None }
+        Self { registry, reader, offset: start, sent: start, end, reading: None, used: channel() }
+    }
+
+    /// A buffer for the next part; empty at the end.
+    fn buffer(&mut self) -> Vec<u8> {
+        let length = usize::try_from(self.end - self.offset).unwrap_or(PART).min(PART);
+        let mut buffer = self.used.1.try_recv().unwrap_or_else(|_| Vec::with_capacity(length));
+        buffer.resize(length, 0);
+        buffer
     }
 
     /// What is in memory needs no other thread.
     fn take_now(&mut self) -> Option<Bytes> {
-        let length = usize::try_from(self.end - self.offset).unwrap_or(PART).min(PART);
-        let data = self.reader.read_now(self.offset, length).filter(|_| length > 0)?;
-        self.offset += data.len() as u64;
-        Some(self.hand_out(data))
+        let mut buffer = self.buffer();
+        match self.reader.read_now(self.offset, &mut buffer) {
+            Some(read) => {
+                buffer.truncate(read);
+                self.offset += read as u64;
+                Some(self.hand_out(buffer))
+            }
+            None => {
+                let _ = self.used.0.send(buffer);
+                None
+            }
+        }
     }
 
-    fn hand_out(&mut self, data: Vec<u8>) -> Bytes {
-        self.sent += data.len() as u64;
-        self.registry.metrics.sent(data.len() as u64);
-        data.into()
+    fn hand_out(&mut self, buffer: Vec<u8>) -> Bytes {
+        self.sent += buffer.len() as u64;
+        self.registry.metrics.sent(buffer.len() as u64);
+        Bytes::from_owner(Part { buffer, back: self.used.0.clone() })
     }
 
     fn read_ahead(&mut self) {
+        let buffer = self.buffer();
+        if buffer.is_empty() {
+            return;
+        }
         let (reader, offset) = (self.reader.clone(), self.offset);
-        let length = usize::try_from(self.end - offset).unwrap_or(PART).min(PART);
-        self.offset += length as u64;
-        self.reading = (length > 0).then(|| blocking::spawn(move || read_exactly(&*reader, offset, length)));
+        self.offset += buffer.len() as u64;
+        self.reading = Some(blocking::spawn(move || read_exactly(&*reader, offset, buffer)));
     }
 }
 
-fn read_exactly(reader: &dyn Reader, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut data = Vec::with_capacity(length);
-    while data.len() < length {
-        if reader.read_at(offset + data.len() as u64, length - data.len(), &mut data)? == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the blob became shorter"));
+fn read_exactly(reader: &dyn Reader, offset: u64, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut have = 0;
+    while have < buffer.len() {
+        match reader.read_at(offset + have as u64, &mut buffer[have..])? {
+            0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the blob became shorter")),
+            read => have += read,
         }
     }
-    Ok(data)
+    Ok(buffer)
 }
 
 impl hyper::body::Body for Parts {

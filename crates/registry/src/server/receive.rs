@@ -1,4 +1,4 @@
-//! The body of an upload on its way into the storage: hashed while it is written, while the next bytes come in.
+//! The body of an upload on its way into the storage: hashed as it comes in, while what came before is written.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(crate) struct Sink {
     pub(crate) progress: Progress,
 }
 
-type Batch = tokio::task::JoinHandle<std::io::Result<Sink>>;
+type Batch = tokio::task::JoinHandle<std::io::Result<Box<dyn Writer>>>;
 
 /// What became of a body.
 pub(crate) struct Received {
@@ -49,40 +49,44 @@ pub(crate) struct Received {
 impl Receiver<'_> {
     /// Receives a body to its end, or up to what went wrong. Everything that came is written then.
     pub(crate) async fn receive(&self, body: &mut Incoming, sink: Sink) -> Received {
-        let start = sink.progress.offset;
-        let mut writing: Batch = tokio::spawn(std::future::ready(Ok(sink)));
-        let (mut batch, mut waiting, mut came) = (Vec::new(), 0, 0);
+        // All of it is written in the end, or the upload is given up: so it may be hashed before.
+        let Sink { writer, mut progress } = sink;
+        let start = progress.offset;
+        let mut writing: Batch = tokio::spawn(std::future::ready(Ok(writer)));
+        let (mut batch, mut waiting) = (Vec::new(), 0);
         let failure = loop {
             let data = match self.next(body).await {
                 Ok(Some(data)) => data,
                 Ok(None) => break None,
                 Err(failure) => break Some(failure),
             };
-            came += data.len() as u64;
+            let came = progress.offset - start + data.len() as u64;
             if self.limit.is_some_and(|limit| came > limit) {
                 break Some(Failure::new(
                     Code::SizeInvalid,
                     "the chunk is longer than its Content-Range says",
                 ));
             }
+            progress.hasher.update(&data);
+            progress.offset += data.len() as u64;
             waiting += data.len();
             batch.push(data);
             if waiting >= BATCH {
                 match joined(writing).await {
-                    Ok(sink) => writing = write(sink, std::mem::take(&mut batch)),
+                    Ok(writer) => writing = write(writer, std::mem::take(&mut batch)),
                     Err(failure) => return Received { sink: None, failure: Some(failure) },
                 }
                 waiting = 0;
             }
         };
         let written = match joined(writing).await {
-            Ok(sink) => joined(write(sink, batch)).await,
+            Ok(writer) => joined(write(writer, batch)).await,
             Err(failure) => Err(failure),
         };
         match written {
-            Ok(sink) => {
-                self.metrics.received(sink.progress.offset - start);
-                Received { sink: Some(sink), failure }
+            Ok(writer) => {
+                self.metrics.received(progress.offset - start);
+                Received { sink: Some(Sink { writer, progress }), failure }
             }
             Err(failure) => Received { sink: None, failure: Some(failure) },
         }
@@ -119,18 +123,14 @@ impl Receiver<'_> {
     }
 }
 
-fn write(mut sink: Sink, batch: Vec<Bytes>) -> Batch {
+fn write(mut writer: Box<dyn Writer>, batch: Vec<Bytes>) -> Batch {
     blocking::spawn(move || {
-        for data in &batch {
-            sink.writer.append(data)?;
-            sink.progress.hasher.update(data);
-            sink.progress.offset += data.len() as u64;
-        }
-        Ok(sink)
+        batch.iter().try_for_each(|data| writer.append(data))?;
+        Ok(writer)
     })
 }
 
-async fn joined(batch: Batch) -> Result<Sink> {
+async fn joined(batch: Batch) -> Result<Box<dyn Writer>> {
     Ok(blocking::join(batch).await??)
 }
 

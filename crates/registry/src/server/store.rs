@@ -96,13 +96,12 @@ impl Store {
     /// The digest of a file by an algorithm.
     pub(crate) fn rehash(&self, key: &str, algorithm: Algorithm) -> io::Result<(Hasher, u64)> {
         let reader = self.storage.open(key)?;
-        let (mut hasher, mut offset, mut buffer) = (Hasher::new(algorithm), 0, Vec::new());
+        let (mut hasher, mut offset, mut buffer) = (Hasher::new(algorithm), 0, vec![0; REREAD]);
         loop {
-            buffer.clear();
-            match reader.read_at(offset, REREAD, &mut buffer)? {
+            match reader.read_at(offset, &mut buffer)? {
                 0 => return Ok((hasher, offset)),
                 read => {
-                    hasher.update(&buffer);
+                    hasher.update(&buffer[..read]);
                     offset += read as u64;
                 }
             }

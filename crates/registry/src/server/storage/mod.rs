@@ -36,11 +36,11 @@ pub(crate) trait Reader: Send + Sync {
     /// Length in bytes.
     fn size(&self) -> u64;
 
-    /// Appends up to `most` bytes from `offset` on to `into`. Returns how many; 0 at the end only.
-    fn read_at(&self, offset: u64, most: usize, into: &mut Vec<u8>) -> io::Result<usize>;
+    /// Fills `into` from its beginning with bytes from `offset` on. Returns how many; 0 at the end only.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Up to `most` bytes from `offset` on, if some can be had without waiting.
-    fn read_now(&self, offset: u64, most: usize) -> Option<Vec<u8>>;
+    /// Fills `into` from its beginning with bytes from `offset` on, if some can be had without waiting. Returns how many.
+    fn read_now(&self, offset: u64, into: &mut [u8]) -> Option<usize>;
 }
 
 /// A file that grows: an upload.

@@ -140,8 +140,10 @@ impl Fetch {
         let reader = self.reader.clone();
         let most = usize::try_from((stored - offset).min(PART)).unwrap_or_default();
         let read = blocking::spawn(move || {
-            let mut data = Vec::with_capacity(most);
-            reader.read_at(offset, most, &mut data).map(|_| data)
+            let mut data = vec![0; most];
+            let read = reader.read_at(offset, &mut data)?;
+            data.truncate(read);
+            Ok::<_, io::Error>(data)
         });
         let data = blocking::join(read).await.map_err(|_| broken())??;
         if data.is_empty() { Err(broken()) } else { Ok(data) }
