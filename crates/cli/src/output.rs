@@ -1,14 +1,21 @@
 //! Archives to a file or standard output.
 
 use std::{
+    fs::File,
+    io::{self, Read, Write},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
-use tokio::io::AsyncWriteExt;
+use bytes::Bytes;
+use futures_util::Stream;
 use wharf_client::ByteStream;
 
 use crate::{Error, Result, error::go_os_error, print};
+
+/// Bytes of a file read at once, and such pieces that may wait to be sent.
+const PIECE: usize = 256 << 10;
+const AHEAD: usize = 4;
 
 /// Makes sure that an archive can be written to `path`; empty stands for standard output.
 ///
@@ -69,11 +76,11 @@ pub(crate) async fn write(mut archive: ByteStream, path: &str) -> Result<()> {
         .prefix(".tmp-")
         .tempfile_in(parent(path))
         .map_err(|error| Error::file("open", path, error))?;
-    let mut file = tokio::fs::File::from_std(temporary.as_file().try_clone()?);
+    // Nothing else is to be done meanwhile, so writing may block.
+    let mut file = temporary.as_file();
     while let Some(chunk) = archive.next().await? {
-        file.write_all(&chunk).await.map_err(|error| Error::file("write", path, error))?;
+        file.write_all(&chunk).map_err(|error| Error::file("write", path, error))?;
     }
-    file.flush().await.map_err(|error| Error::file("write", path, error))?;
     temporary.persist(path).map_err(|error| Error::file("rename", path, error.error))?;
     Ok(())
 }
@@ -86,6 +93,23 @@ pub(crate) async fn open(path: &str) -> Result<wharf_client::Upload> {
     if matches!(path, "" | "-") {
         return Ok(wharf_client::Upload::reader(tokio::io::stdin()));
     }
-    let file = tokio::fs::File::open(path).await.map_err(|error| Error::file("open", path, error))?;
-    Ok(wharf_client::Upload::reader(file))
+    let file = File::open(path).map_err(|error| Error::file("open", path, error))?;
+    Ok(wharf_client::Upload::stream(pieces(file)))
+}
+
+/// The content of a file, read on a thread of its own.
+fn pieces(mut file: File) -> impl Stream<Item = io::Result<Bytes>> {
+    let (sender, pieces) = tokio::sync::mpsc::channel(AHEAD);
+    let read = move || {
+        loop {
+            let mut piece = Vec::with_capacity(PIECE);
+            let read = (&mut file).take(PIECE as u64).read_to_end(&mut piece);
+            let over = !matches!(read, Ok(1..));
+            if matches!(read, Ok(0)) || sender.blocking_send(read.map(|_| piece.into())).is_err() || over {
+                return;
+            }
+        }
+    };
+    tokio::task::spawn_blocking(read);
+    futures_util::stream::unfold(pieces, |mut pieces| async { Some((pieces.recv().await?, pieces)) })
 }

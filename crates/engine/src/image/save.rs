@@ -13,6 +13,11 @@ use wharf_store::{ImageRecord, LayerInfo};
 use super::{BuiltImage, Images, views};
 use crate::{Error, Result};
 
+/// Bytes copied at once.
+const PIECE: usize = 256 << 10;
+/// Bytes of a block of a tar.
+const BLOCK: usize = 512;
+
 /// An image to be saved and the names to save it under.
 struct Chosen {
     record: ImageRecord,
@@ -211,7 +216,7 @@ impl Images {
 
     fn write_archive(&self, files: BTreeMap<String, File>, out: &mut dyn Write) -> Result<()> {
         let broken = |error: std::io::Error| Error::system(crate::error::io_words(&error)).caused_by(error);
-        let mut archive = tar::Builder::new(out);
+        let (mut archive, mut buffer) = (tar::Builder::new(out), vec![0; PIECE]);
         for folder in ["blobs/", "blobs/sha256/"] {
             let mut header = header(tar::EntryType::Directory, 0, 0);
             archive.append_data(&mut header, folder, std::io::empty()).map_err(broken)?;
@@ -222,10 +227,35 @@ impl Images {
                 Content::Layer(layer) => (layer.tar_size, Box::new(self.store.layer_tar(&layer.chain_id)?)),
             };
             let mut header = header(tar::EntryType::Regular, size, file.time);
-            archive.append_data(&mut header, path, &mut content).map_err(broken)?;
+            header.set_path(path).map_err(broken)?;
+            header.set_cksum();
+            let out = archive.get_mut();
+            out.write_all(header.as_bytes()).map_err(broken)?;
+            copy(&mut content, size, &mut buffer, out).map_err(broken)?;
         }
         archive.into_inner().and_then(|out| out.flush()).map_err(broken)
     }
+}
+
+/// Copies the content of a file and fills the last block up.
+fn copy(
+    content: &mut dyn Read,
+    size: u64,
+    buffer: &mut [u8],
+    out: &mut (impl Write + ?Sized),
+) -> std::io::Result<()> {
+    let mut copied = 0;
+    loop {
+        match content.read(buffer)? {
+            0 if copied == size => break,
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            got => {
+                copied += got as u64;
+                out.write_all(&buffer[..got])?;
+            }
+        }
+    }
+    out.write_all(&[0; BLOCK][..(size.wrapping_neg() % BLOCK as u64) as usize])
 }
 
 fn header(kind: tar::EntryType, size: u64, time: u64) -> tar::Header {
