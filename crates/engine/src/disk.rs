@@ -2,18 +2,9 @@
 
 use std::{collections::HashSet, fs, os::unix::fs::MetadataExt, path::Path};
 
-use crate::{Engine, Error, Result, volume::Volume};
+use crate::{Engine, Result, volume::Volume};
 
 impl Engine {
-    /// Bytes of all layers of all images, each counted once.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn layers_size(&self) -> Result<u64> {
-        let layers = self.db.read(|view| Ok::<_, Error>(self.store.layers(view)?))?;
-        Ok(layers.iter().map(|layer| layer.size).sum())
-    }
-
     /// Bytes of a volume's content.
     pub fn volume_size(&self, name: &str) -> u64 {
         folder_size(&self.paths.volume_data(name), &mut HashSet::new())

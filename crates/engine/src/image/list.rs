@@ -44,25 +44,49 @@ impl Images {
     pub fn list(&self, options: &ListOptions, users: &[ImageUser]) -> Result<Vec<Summary>> {
         options.filters.validate(FILTERS)?;
         self.db.read(|view| {
-            let wanted = self.wanted(view, options)?;
-            let images = self.store.images().list(view)?;
-            let parents: HashSet<&Digest> =
-                images.iter().filter_map(|image| image.record.parent.as_ref()).collect();
-            let mut containers: HashMap<&str, i64> = HashMap::new();
-            for user in users {
-                *containers.entry(user.image.as_str()).or_default() += 1;
-            }
-            let shared = options.shared_size.then(|| self.shared_layers(view, &images)).transpose()?;
-            let mut rows = Vec::new();
-            for image in &images {
-                if let Some(names) = wanted.names(image, parents.contains(&image.record.id))? {
-                    let containers = containers.get(image.record.id.as_str()).copied().unwrap_or(0);
-                    rows.push(summary(image, &names, containers, shared.as_ref()));
-                }
-            }
-            rows.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
-            Ok(rows)
+            let sizes = options.shared_size.then(|| self.store.layer_sizes(view)).transpose()?;
+            self.rows(view, options, users, sizes.as_ref())
         })
+    }
+
+    /// The images and the bytes that all layers take together, for `system df`; `users` are all containers.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn usage(&self, users: &[ImageUser]) -> Result<(Vec<Summary>, u64)> {
+        self.db.read(|view| {
+            let sizes = self.store.layer_sizes(view)?;
+            let rows = self.rows(view, &ListOptions::default(), users, Some(&sizes))?;
+            Ok((rows, sizes.values().sum()))
+        })
+    }
+
+    /// The images of a list, with what they share if the sizes of layers are given.
+    fn rows(
+        &self,
+        view: &View<'_>,
+        options: &ListOptions,
+        users: &[ImageUser],
+        sizes: Option<&HashMap<String, u64>>,
+    ) -> Result<Vec<Summary>> {
+        let wanted = self.wanted(view, options)?;
+        let images = self.store.images().list(view)?;
+        let parents: HashSet<&Digest> =
+            images.iter().filter_map(|image| image.record.parent.as_ref()).collect();
+        let mut containers: HashMap<&str, i64> = HashMap::new();
+        for user in users {
+            *containers.entry(user.image.as_str()).or_default() += 1;
+        }
+        let shared = sizes.map(|sizes| shared_layers(&images, sizes));
+        let mut rows = Vec::new();
+        for image in &images {
+            if let Some(names) = wanted.names(image, parents.contains(&image.record.id))? {
+                let containers = containers.get(image.record.id.as_str()).copied().unwrap_or(0);
+                rows.push(summary(image, &names, containers, shared.as_ref()));
+            }
+        }
+        rows.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(rows)
     }
 
     fn wanted<'a>(&self, view: &View<'_>, options: &'a ListOptions) -> Result<Wanted<'a>> {
@@ -80,17 +104,16 @@ impl Images {
         let since = time_of("since")?.into_iter().flatten().max();
         Ok(Wanted { filters, all: options.all, dangling, before, since })
     }
+}
 
-    /// Sizes of the layers that more than one image has, by chain id.
-    fn shared_layers(&self, view: &View<'_>, images: &[Image]) -> Result<HashMap<Digest, u64>> {
-        let mut count: HashMap<&Digest, usize> = HashMap::new();
-        for chain in images.iter().flat_map(|image| &image.record.chains) {
-            *count.entry(chain).or_default() += 1;
-        }
-        let layers = self.store.layers(view)?.into_iter();
-        let shared = layers.filter(|layer| count.get(&layer.chain_id).is_some_and(|images| *images > 1));
-        Ok(shared.map(|layer| (layer.chain_id, layer.size)).collect())
+/// Sizes of the layers that more than one image has, by chain id.
+fn shared_layers(images: &[Image], sizes: &HashMap<String, u64>) -> HashMap<Digest, u64> {
+    let mut count: HashMap<&Digest, usize> = HashMap::new();
+    for chain in images.iter().flat_map(|image| &image.record.chains) {
+        *count.entry(chain).or_default() += 1;
     }
+    let shared = count.into_iter().filter(|(_, images)| *images > 1);
+    shared.filter_map(|(chain, _)| Some((chain.clone(), *sizes.get(chain.as_str())?))).collect()
 }
 
 impl Wanted<'_> {

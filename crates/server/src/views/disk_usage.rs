@@ -1,12 +1,10 @@
 //! `system df`.
 
 use jiff::Timestamp;
-use wharf_api::image::Summary;
 use wharf_api::system::DiskUsage;
 use wharf_api::volume::UsageData;
 use wharf_engine::Engine;
 use wharf_engine::container::ListOptions;
-use wharf_engine::image;
 
 use super::container::ImageNames;
 use super::volume::volume;
@@ -20,8 +18,9 @@ pub(crate) fn disk_usage(call: &Call<Engine>) -> Result<DiskUsage> {
         |kind: &str| call.query.get("type").is_none() || call.query.all("type").any(|name| name == kind);
     let mut usage = DiskUsage::default();
     if wanted("image") {
-        usage.layers_size = i64::try_from(engine.layers_size()?).unwrap_or(i64::MAX);
-        usage.images = Some(images(engine)?);
+        let (images, layers) = engine.images.usage(&users(engine))?;
+        usage.layers_size = i64::try_from(layers).unwrap_or(i64::MAX);
+        usage.images = Some(images);
     }
     if wanted("container") {
         let (mut names, now) = (ImageNames::new(engine), Timestamp::now());
@@ -43,9 +42,4 @@ pub(crate) fn disk_usage(call: &Call<Engine>) -> Result<DiskUsage> {
         usage.build_cache = Some(engine.build_cache()?);
     }
     Ok(usage)
-}
-
-fn images(engine: &Engine) -> wharf_engine::Result<Vec<Summary>> {
-    let options = image::ListOptions { shared_size: true, ..image::ListOptions::default() };
-    engine.images.list(&options, &users(engine))
 }

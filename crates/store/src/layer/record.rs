@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,14 @@ pub(crate) struct LayerRecord {
     pub(crate) synced: bool,
     /// Boot of the machine in which it was written; an unsynced layer of another boot is not to be trusted.
     pub(crate) boot: String,
+}
+
+/// The same rows, of which only the size is wanted: reading all of them in full takes long.
+const SIZES: Table<LayerSize> = Table::new("layers", 1);
+
+#[derive(Serialize, Deserialize)]
+struct LayerSize {
+    size: u64,
 }
 
 /// A stored layer.
@@ -108,8 +117,13 @@ impl Store {
         Ok(LAYERS.list(view)?.into_iter().map(|(_, record)| record.info).collect())
     }
 
+    /// The sizes of all layers in bytes, by chain id.
+    pub fn layer_sizes(&self, view: &View<'_>) -> Result<HashMap<String, u64>> {
+        Ok(SIZES.list(view)?.into_iter().map(|(chain, record)| (chain, record.size)).collect())
+    }
+
     /// For each tar that a layer was made of, the chain id of one such layer.
-    pub(crate) fn by_diff_id(&self) -> Result<std::collections::HashMap<Digest, Digest>> {
+    pub(crate) fn by_diff_id(&self) -> Result<HashMap<Digest, Digest>> {
         let layers = self.0.db.read(|view| self.layers(view))?;
         Ok(layers.into_iter().map(|layer| (layer.diff_id, layer.chain_id)).collect())
     }
