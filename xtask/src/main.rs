@@ -22,7 +22,8 @@ usage: cargo xtask TASK
 
   test         install what the tests need (Debian), then run everything that CI runs
   acceptance   only the acceptance scenarios; arguments are passed to their runner
-  bench        measure, beside the docker-compatible command line in PEER (engine at PEER_HOST) if it is set
+  bench        measure, beside the docker-compatible command line in PEER (engine at PEER_HOST) if it is set; names of
+               groups (containers, transfers, build, registry, ...) restrict it to those
   tidy         check dependency arrows, licences and documentation
 ";
 
@@ -33,7 +34,7 @@ fn main() -> Result<()> {
     match task {
         "test" => test::all(),
         "acceptance" => acceptance::run(rest),
-        "bench" => bench::run(),
+        "bench" => bench::run(rest),
         "tidy" => tidy::run(),
         _ => bail!("{USAGE}"),
     }

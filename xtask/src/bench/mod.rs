@@ -1,22 +1,28 @@
 //! `cargo xtask bench`: end-to-end times beside a peer, measured in turn so that a busy machine slows both alike.
 //!
 //! The peer is any command line with Docker's commands: `PEER="docker"` (with `PEER_HOST` as its `DOCKER_HOST`). Without
-//! one only our own figures are printed. The OCI runtime is measured beside `crun` on the same bundle.
+//! one only our own figures are printed. The OCI runtime is measured beside `crun` on the same bundle, the registry server
+//! beside Debian's `docker-registry`. Names of groups as arguments restrict it to those.
 
+mod blobs;
+mod build;
 mod containers;
+mod fixture;
+mod images;
 mod logs;
 mod memory;
 mod pull;
+mod registries;
 mod runtime;
 
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Instant,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use self::containers::MANY;
 use crate::{engine::Engine, release_binary, rootfs};
@@ -57,11 +63,29 @@ impl Cli {
     }
 }
 
-/// Runs all measurements and prints a table in Markdown.
+/// What can be measured by itself.
+const GROUPS: &[&str] = &[
+    "containers",
+    "logs",
+    "pull",
+    "transfers",
+    "removal",
+    "lists",
+    "build",
+    "registry",
+    "memory",
+    "runtime",
+];
+
+/// Runs the measurements of these groups, or all, and prints a table in Markdown.
 ///
 /// # Errors
-/// A measured command failed.
-pub(crate) fn run() -> Result<()> {
+/// There is no such group, or a measured command failed.
+pub(crate) fn run(groups: &[String]) -> Result<()> {
+    if let Some(unknown) = groups.iter().find(|group| !GROUPS.contains(&group.as_str())) {
+        bail!("there is no group {unknown:?}, only {}", GROUPS.join(", "));
+    }
+    let wanted = |group: &str| groups.is_empty() || groups.iter().any(|name| name == group);
     let binary = release_binary()?;
     let folder = env::temp_dir().join(format!("wharf-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -72,23 +96,64 @@ pub(crate) fn run() -> Result<()> {
     let sides: Vec<Cli> = std::iter::once(own).chain(peer()).collect();
     let names: Vec<_> = sides.iter().map(|side| side.name.as_str()).collect();
     println!("| measurement | {} | ratio |\n|---|{}", names.join(" | "), "---|".repeat(sides.len() + 1));
-    memory::idle("just started", &engine)?;
+    if wanted("memory") {
+        memory::idle("just started", &engine)?;
+    }
     for side in &sides {
         side.run(&["import", "-c", "CMD [\"true\"]", &tar.to_string_lossy(), &side.image])?;
     }
-    containers::single(&sides)?;
-    containers::many(&sides)?;
-    memory::idle(&format!("after {MANY} containers"), &engine)?;
-    logs::capture(&sides)?;
-    pull::pull(&sides, &folder)?;
-    memory::idle("after pulls", &engine)?;
-    memory::per_container(&sides[0], &engine)?;
-    runtime::run(&binary, &folder)?;
+    measure(&wanted, &sides, &engine, &binary, &folder)?;
     for side in &sides {
         let _ = side.run(&["rmi", "-f", &side.image]);
     }
     drop(engine);
     fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+fn measure(
+    wanted: &dyn Fn(&str) -> bool,
+    sides: &[Cli],
+    engine: &Engine,
+    binary: &Path,
+    folder: &Path,
+) -> Result<()> {
+    let with_memory = |title: &str| if wanted("memory") { memory::idle(title, engine) } else { Ok(()) };
+    if wanted("containers") {
+        containers::single(sides)?;
+        containers::many(sides)?;
+        with_memory(&format!("after {MANY} containers"))?;
+    }
+    if wanted("logs") {
+        logs::capture(sides)?;
+    }
+    if wanted("pull") {
+        pull::pull(sides, folder)?;
+        with_memory("after pulls")?;
+    }
+    if wanted("transfers") {
+        images::transfers(sides, folder)?;
+        with_memory("after push, save and load")?;
+    }
+    if wanted("removal") {
+        images::removal(sides, folder)?;
+    }
+    if wanted("lists") {
+        images::lists(sides, folder)?;
+    }
+    if wanted("build") {
+        build::builds(sides, folder)?;
+        with_memory("after builds")?;
+    }
+    if wanted("registry") {
+        blobs::blobs(binary, folder)?;
+    }
+    if wanted("memory") {
+        memory::per_container(&sides[0], engine)?;
+    }
+    if wanted("runtime") {
+        runtime::run(binary, folder)?;
+    }
     Ok(())
 }
 
@@ -127,6 +192,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn row(title: &str, seconds: &[f64]) {
     let ratio = seconds.get(1).map(|peer| peer / seconds[0]);
     figures(title, seconds, |seconds| format!("{:.1} ms", seconds * 1e3), ratio);
+}
+
+/// As [`row`], for what takes seconds.
+fn seconds(title: &str, seconds: &[f64]) {
+    let ratio = seconds.get(1).map(|peer| peer / seconds[0]);
+    figures(title, seconds, |seconds| format!("{seconds:.2} s"), ratio);
 }
 
 /// Prints a line of the table.

@@ -1,18 +1,14 @@
 //! Pulling an image from a registry on this machine.
 
 use std::{
-    env,
-    fs::{self, File},
-    net::{TcpListener, TcpStream},
+    env, fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use super::{Cli, figures, in_turn};
+use super::{Cli, in_turn, registries::Registry, seconds};
 use crate::run_quietly;
 
 /// Measured pulls of each side.
@@ -27,7 +23,7 @@ pub(super) fn pull(sides: &[Cli], folder: &Path) -> Result<()> {
         println!("| pull | run `cargo xtask test` first: it makes the image | | |");
         return Ok(());
     };
-    let registry = Registry::start(folder)?;
+    let registry = Registry::reference(&folder.join("registry"))?;
     let reference = format!("{}/debian:bench", registry.address);
     let archive = folder.join("debian.tar");
     sides[0].run(&["import", &rootfs.to_string_lossy(), "debian:bench"])?;
@@ -43,8 +39,7 @@ pub(super) fn pull(sides: &[Cli], folder: &Path) -> Result<()> {
         Ok(seconds)
     })?;
     let size = fs::metadata(&rootfs)?.len() / 1_000_000;
-    let ratio = times.get(1).map(|peer| peer / times[0]);
-    figures(&format!("pull of {size} MB from loopback"), &times, |s| format!("{s:.2} s"), ratio);
+    seconds(&format!("pull of {size} MB from loopback"), &times);
     Ok(())
 }
 
@@ -54,43 +49,4 @@ fn debian() -> Option<PathBuf> {
     let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
     let path = cache.join("wharf-tests/bookworm-minbase-python3.tar");
     path.exists().then_some(path)
-}
-
-/// A registry with its files in a folder; ended when dropped.
-struct Registry {
-    child: Child,
-    address: String,
-}
-
-impl Registry {
-    fn start(folder: &Path) -> Result<Registry> {
-        let folder = folder.join("registry");
-        fs::create_dir_all(&folder)?;
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let config = folder.join("config.yml");
-        let storage = folder.join("storage");
-        let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n",
-            storage.display()
-        );
-        fs::write(&config, text)?;
-        let log = File::create(folder.join("log"))?;
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(&config).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().context("docker-registry is not installed")?;
-        let registry = Registry { child, address };
-        let limit = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(&registry.address).is_err() {
-            ensure!(Instant::now() < limit, "docker-registry did not start");
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(registry)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
