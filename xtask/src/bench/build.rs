@@ -24,7 +24,7 @@ pub(super) fn builds(sides: &[Cli], folder: &Path) -> Result<()> {
     };
     let (steps, context) = (folder.join("steps"), folder.join("context"));
     ten_steps(&steps, &sides[0].image)?;
-    many_files(&context, &sides[0].image)?;
+    many_files(&context, &sides[0].image, "")?;
     let build = |side: &Cli, folder: &Path, salt: &str| {
         side.time(&["build", "-q", "--build-arg", salt, "-t", "wharf-bench-build", &folder.to_string_lossy()])
     };
@@ -36,14 +36,13 @@ pub(super) fn builds(sides: &[Cli], folder: &Path) -> Result<()> {
     })?;
     row("build, 10 small steps, cached", &cached);
     let files = |what: &str| format!("build, {FILES} files, {what}");
-    row(
-        &files("new"),
-        &in_turn(sides, ROUNDS, |side| {
-            // Nothing of it may be known: every file gets another content.
-            fill(&context, &salt())?;
-            build(side, &context, "SALT=")
-        })?,
-    );
+    let new = in_turn(sides, ROUNDS, |side| {
+        // Another folder with other contents: nothing of it is known, and nothing old is deleted in its place.
+        let folder = folder.join(salt());
+        many_files(&folder, &side.image, &salt())?;
+        build(side, &folder, "SALT=")
+    })?;
+    row(&files("new"), &new);
     row(&files("unchanged"), &in_turn(sides, ROUNDS, |side| build(side, &context, "SALT="))?);
     row(
         &files("one changed"),
@@ -56,8 +55,7 @@ pub(super) fn builds(sides: &[Cli], folder: &Path) -> Result<()> {
         side.run(&["rmi", "-f", "wharf-bench-build"])?;
         side.run(&["builder", "prune", "-af"])?;
     }
-    fs::remove_dir_all(&context)?;
-    Ok(fs::remove_dir_all(&steps)?)
+    Ok(())
 }
 
 fn ten_steps(folder: &Path, image: &str) -> Result<()> {
@@ -71,18 +69,14 @@ fn ten_steps(folder: &Path, image: &str) -> Result<()> {
     Ok(fs::write(folder.join("Dockerfile"), dockerfile + "RUN ls / >/list\n")?)
 }
 
-fn many_files(folder: &Path, image: &str) -> Result<()> {
+fn many_files(folder: &Path, image: &str, salt: &str) -> Result<()> {
     for number in 0..FOLDERS {
         fs::create_dir_all(folder.join(format!("src/d{number}")))?;
     }
-    let dockerfile = format!("FROM {image}\nARG SALT=0\nRUN echo base >/base\nCOPY src /src\nRUN true\n");
-    Ok(fs::write(folder.join("Dockerfile"), dockerfile)?)
-}
-
-fn fill(folder: &Path, salt: &str) -> Result<()> {
     for number in 0..FILES {
         let path = folder.join(format!("src/d{}/f{number}.txt", number % FOLDERS));
         fs::write(path, format!("file {number} {salt}\n").repeat(60))?;
     }
-    Ok(())
+    let dockerfile = format!("FROM {image}\nARG SALT=0\nRUN echo base >/base\nCOPY src /src\nRUN true\n");
+    Ok(fs::write(folder.join("Dockerfile"), dockerfile)?)
 }
