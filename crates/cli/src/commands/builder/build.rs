@@ -179,7 +179,8 @@ fn settle(m: &Matches, outcome: &Outcome, names: &[String]) -> Result<()> {
         let metadata = metadata(outcome, &digest, names);
         write(path, &serde_json::to_string_pretty(&metadata).unwrap_or_default())?;
     }
-    if (m.bool("quiet") || m.str("progress") == "quiet") && !digest.is_empty() {
+    // compat: an empty line where no image came out.
+    if m.bool("quiet") || m.str("progress") == "quiet" {
         print::line(&digest);
     }
     Ok(())
