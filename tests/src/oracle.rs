@@ -1,10 +1,6 @@
 //! Docker itself, and other tools that speak to registries.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, fs, path::PathBuf, process::Command};
 
 use crate::Output;
 
@@ -18,18 +14,17 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// The one that `ORACLE` names or that lies beside the checkout, if Docker's engine answers there.
+    /// The one that `ORACLE` names, if Docker's engine answers there; `ORACLE_SHARE` is the folder that it shares with
+    /// this host, that for temporary files by default.
     pub fn find(name: &str) -> Option<Oracle> {
-        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/oracle/oracle");
-        let program = env::var_os("ORACLE").map_or(beside, PathBuf::from);
-        let share = env::var_os("ORACLE_SHARE").map_or_else(|| "/tmp/oracle-share".into(), PathBuf::from);
+        let Some(program) = env::var_os("ORACLE").map(PathBuf::from) else {
+            eprintln!("skipped: no Docker to compare with; ORACLE names one");
+            return None;
+        };
+        let share = env::var_os("ORACLE_SHARE").map_or_else(env::temp_dir, PathBuf::from);
         let folder = share.join(format!("wharf-{name}-{}", std::process::id()));
         let oracle = Oracle { program, folder };
-        let answers = oracle.program.exists() && oracle.docker(&["version"]).code == 0;
-        if !answers {
-            eprintln!("skipped: no Docker to compare with");
-            return None;
-        }
+        assert_eq!(oracle.docker(&["version"]).code, 0, "the Docker that ORACLE names does not answer");
         fs::create_dir_all(&oracle.folder).unwrap();
         Some(oracle)
     }
