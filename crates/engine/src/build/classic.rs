@@ -92,11 +92,12 @@ impl Engine {
         cancel: &Cancel,
         quiet: bool,
     ) -> Result<(), BuildError> {
-        let graph = self.plan_build(dockerfile, request)?;
+        let planned = self.plan_build(dockerfile, request, client)?;
+        let graph = &planned.0;
         if !quiet {
-            client.prepare(dockerfile, &graph);
+            client.prepare(dockerfile, graph);
         }
-        let solved = self.solve(&graph, request, client, cancel)?;
+        let solved = self.solve(&planned, request, client, cancel)?;
         let images = solved.images(request)?;
         client.finish();
         for id in &images {
