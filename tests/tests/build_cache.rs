@@ -233,3 +233,49 @@ fn secrets_are_in_no_cache() {
     }
     assert!(seen > 20);
 }
+
+#[test]
+fn layers_of_base_images_are_fetched_when_something_needs_them() {
+    let (one, two) = (TestDaemon::start("cachebas"), TestDaemon::start("cacheba3"));
+    let registry = Registry::start(&one.folder);
+    let name = |name: &str| format!("{}/{name}:1", registry.address);
+    let (tools, small, cache) = (name("tools"), name("small"), name("cache"));
+    for (base, text) in
+        [(&tools, "FROM busybox\nRUN echo tool >/only-here\n"), (&small, "FROM busybox\nENV A=b\n")]
+    {
+        build(&one, &context(&one, text), &["-t", base, "--push"]);
+    }
+    let text =
+        format!("FROM {tools} AS make\nRUN cat /only-here >/out\nFROM {small}\nCOPY --from=make /out /out\n");
+    let folder = context(&one, &text);
+    build(&one, &folder, &["--cache-to", &format!("type=registry,ref={cache},mode=max")]);
+    let cached_all = build(&two, &folder, &["-t", "a", "--cache-from", &cache]);
+    assert_eq!(cached(&cached_all), 2, "{}", cached_all.stderr);
+    assert!(
+        cached_all.stderr.contains(&format!("[internal] load metadata for {tools}\n")),
+        "{}",
+        cached_all.stderr
+    );
+    assert!(!knows_first_stage(&two), "nothing runs on top of it");
+    assert_eq!(two.run(&["run", "--rm", "a", "sh", "-c", "cat /out; echo $A"]), "tool\nb");
+    assert_eq!(two.run(&["images", "-q", &tools]), "");
+    assert_ne!(two.run(&["images", "-q", &small]), "");
+    // A step on top of the other one needs it.
+    fs::write(folder.join("Dockerfile"), text.replace("cat /only-here", "cat /only-here /only-here"))
+        .unwrap();
+    let fetched = build(&two, &folder, &["-t", "a", "--cache-from", &cache]);
+    assert!(knows_first_stage(&two) && cached(&fetched) == 0, "{}", fetched.stderr);
+    for part in [format!("resolve {tools}@sha256:"), "extracting sha256:".to_owned()] {
+        assert!(fetched.stderr.contains(&part), "{part} in {}", fetched.stderr);
+    }
+    // Without a cache it is fetched at once.
+    let three = TestDaemon::start("cacheba4");
+    let plain = build(&three, &folder, &["-t", "a"]);
+    assert_eq!(plain.stderr.matches(" FROM ").count(), 2, "{}", plain.stderr);
+    assert!(plain.stderr.contains("extracting sha256:"), "{}", plain.stderr);
+    assert_eq!(three.run(&["run", "--rm", "a", "cat", "/out"]), "tool\ntool");
+    let missing = format!("FROM {}\n", name("none"));
+    fs::write(folder.join("Dockerfile"), missing).unwrap();
+    let failed = three.wharf(&["build", "--progress", "plain", folder.to_str().unwrap()]);
+    assert!(failed.code == 1 && failed.stderr.contains("load metadata for"), "{}", failed.stderr);
+}

@@ -8,6 +8,8 @@ use std::sync::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use wharf_monitor::Client;
 
+use crate::image::{self, Wanted};
+
 /// `SIGKILL`.
 const KILL: i32 = 9;
 
@@ -21,6 +23,8 @@ struct Inner {
     running: Mutex<Vec<Arc<Client>>>,
     /// Programs of this host; each leads a process group.
     programs: Mutex<Vec<Pid>>,
+    /// Transfers, each wanted as long as it is here.
+    transfers: Mutex<Vec<Wanted>>,
 }
 
 impl Cancel {
@@ -32,6 +36,7 @@ impl Cancel {
                 tracing::debug!(%error, "a step of a cancelled build has ended by itself");
             }
         }
+        self.transfers().clear();
         for &program in self.programs().iter() {
             kill_group(program);
         }
@@ -63,6 +68,20 @@ impl Cancel {
         let done = work();
         self.programs().retain(|other| *other != program);
         done
+    }
+
+    /// Ends a transfer when the build is cancelled.
+    pub(super) fn transfer(&self) -> image::Cancel {
+        let (wanted, cancel) = image::Cancel::pair();
+        self.transfers().push(wanted);
+        if self.is_cancelled() {
+            self.transfers().clear();
+        }
+        cancel
+    }
+
+    fn transfers(&self) -> MutexGuard<'_, Vec<Wanted>> {
+        self.0.transfers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn programs(&self) -> MutexGuard<'_, Vec<Pid>> {

@@ -96,11 +96,12 @@ impl Engine {
         cancel: &Cancel,
         quiet: bool,
     ) -> Result<(), BuildError> {
-        let graph = self.plan_build(dockerfile, request)?;
+        let planned = self.plan_build(dockerfile, request, client)?;
+        let graph = &planned.0;
         if !quiet {
-            client.lock().prepare(dockerfile, &graph, &request.options.labels);
+            client.lock().prepare(dockerfile, graph, &request.options.labels);
         }
-        let solved = self.solve(&graph, request, client, cancel)?;
+        let solved = self.solve(&planned, request, client, cancel)?;
         let images = solved.images(request)?;
         client.lock().finish(images.first());
         for id in &images {

@@ -5,7 +5,7 @@ use std::fs;
 use wharf_build::graph::{Graph, NodeId, Op};
 use wharf_oci::Platform;
 
-use super::failure::BuildError;
+use super::{base::Bases, failure::BuildError};
 use crate::Engine;
 
 /// Where the kernel lists what else it can run; see binfmt_misc(5).
@@ -32,10 +32,10 @@ impl Engine {
     ///
     /// # Errors
     /// The first such step.
-    pub(super) fn check_processors(&self, graph: &Graph) -> Result<(), BuildError> {
+    pub(super) fn check_processors(&self, graph: &Graph, bases: &Bases) -> Result<(), BuildError> {
         for node in &graph.nodes {
             let Op::Run(step) = &node.op else { continue };
-            let Some(platform) = self.platform_of(graph, step.root)? else { continue };
+            let Some(platform) = self.platform_of(graph, bases, step.root)? else { continue };
             if !can_run(&platform.architecture) {
                 let architecture = &platform.architecture;
                 return Err(BuildError {
@@ -52,10 +52,13 @@ impl Engine {
     }
 
     /// The platform of the image that a file system begins with, as the image says it; none of one that begins empty.
-    fn platform_of(&self, graph: &Graph, mut root: NodeId) -> crate::Result<Option<Platform>> {
+    fn platform_of(&self, graph: &Graph, bases: &Bases, mut root: NodeId) -> crate::Result<Option<Platform>> {
         loop {
             root = match &graph.nodes[root.0].op {
                 Op::Image(image) => {
+                    if let Some(platform) = bases.platform(&image.id) {
+                        return Ok(Some(platform));
+                    }
                     let config = self.db.read(|view| self.store.images().config(view, &image.id))?;
                     return Ok(Some(config.platform()));
                 }

@@ -4,6 +4,7 @@
 //! - `worker`: does the steps of a graph: `copy`, `run` (with `mounts` and `agent`), and sources (`archive`, `remote`, `git`)
 //! - `kept`: what is remembered of a client's folder
 //! - `tree`, `select`, `place`: files of a client, which of them a step means, and putting them into a file system
+//! - `base`: the images that stages begin with
 //! - `frontend`: which `# syntax=` is understood
 //! - `entitlement`: what steps may do only if they were allowed to
 //! - `emulation`: for which processors steps can run
@@ -14,6 +15,7 @@
 
 mod agent;
 mod archive;
+mod base;
 mod cache;
 mod cancel;
 mod classic;
@@ -53,14 +55,15 @@ use wharf_api::build::CacheEntry;
 use wharf_build::{
     dockerfile::Dockerfile,
     graph::{Graph, NodeId},
-    plan::{self, PlanOptions, ResolvedImage, plan},
+    plan::{PlanOptions, plan},
     solve::{Claims, solve},
 };
-use wharf_oci::{Digest, Platform, Reference};
+use wharf_oci::{Digest, Reference};
 use wharf_store::Snapshot;
 
 use self::{
     agent::Agent,
+    base::{Bases, Resolver},
     cache::Imports,
     failure::{BuildError, StepError},
     tree::Tree,
@@ -75,7 +78,7 @@ pub use self::{
 };
 use crate::{
     Engine, Result,
-    image::{BuiltImage, Credentials, PullRequest},
+    image::{BuiltImage, Credentials},
 };
 
 /// What builds share.
@@ -174,16 +177,22 @@ pub(crate) struct Solved<'a> {
 }
 
 impl Engine {
-    /// Plans a build: reads the Dockerfile and finds the images it begins with.
+    /// Plans a build: reads the Dockerfile and finds the images it begins with, of which some may still be in registries.
     ///
     /// # Errors
     /// In the words of the reference builder.
-    fn plan_build(&self, dockerfile: &Dockerfile, request: &BuildRequest) -> Result<Graph, BuildError> {
-        let images = Resolver { engine: self, request, pulled: Mutex::default() };
+    fn plan_build(
+        &self,
+        dockerfile: &Dockerfile,
+        request: &BuildRequest,
+        client: &dyn BuildClient,
+    ) -> Result<(Graph, Bases), BuildError> {
+        let images = Resolver::new(self, request, client);
         let graph = plan(dockerfile, &request.options, &images)?;
         entitlement::check(&graph, request)?;
-        self.check_processors(&graph)?;
-        Ok(graph)
+        let bases = images.bases();
+        self.check_processors(&graph, &bases)?;
+        Ok((graph, bases))
     }
 
     /// Does all steps of a graph.
@@ -192,7 +201,7 @@ impl Engine {
     /// The first step that failed.
     fn solve<'a>(
         self: &'a Arc<Self>,
-        graph: &'a Graph,
+        (graph, bases): &'a (Graph, Bases),
         request: &'a BuildRequest,
         client: &'a dyn BuildClient,
         cancel: &'a Cancel,
@@ -213,6 +222,7 @@ impl Engine {
             now,
             imports,
             vertices,
+            bases,
         };
         let wanted: Vec<NodeId> = match request.nothing_out {
             true => Vec::new(),
@@ -249,6 +259,9 @@ impl Solved<'_> {
         outputs
             .map(|output| {
                 let root = self.values[output.root.0].layers()?;
+                if let Some(base) = &output.base {
+                    self.build.keep_base(&base.id)?;
+                }
                 let cache = cache::inline(self, &exports, &root.chains)?;
                 self.build.engine.built_image(output, root, &made, request.options.epoch, cache)
             })
@@ -275,57 +288,4 @@ impl Solved<'_> {
             }
         }
     }
-}
-
-/// Finds the images of a plan: here, or in a registry.
-struct Resolver<'a> {
-    engine: &'a Engine,
-    request: &'a BuildRequest,
-    /// What was pulled for this build already.
-    pulled: Mutex<HashMap<String, ()>>,
-}
-
-impl plan::Images for Resolver<'_> {
-    fn resolve(&self, name: &str, platform: &Platform) -> Result<ResolvedImage, String> {
-        self.find(name, platform).map_err(|error| error.to_string())
-    }
-}
-
-impl Resolver<'_> {
-    fn find(&self, name: &str, platform: &Platform) -> Result<ResolvedImage> {
-        let images = &self.engine.images;
-        let mut found = images.find(name, Some(platform));
-        let missing = found.as_ref().is_err_and(|error| error.kind() == wharf_api::ErrorKind::NotFound);
-        let again = self.request.pull && !self.is_pulled(name);
-        if missing || again {
-            let mut request = PullRequest::new(name, "")?;
-            if request.reference.is_name_only() {
-                request.reference = request.reference.with_default_tag();
-            }
-            request.platform = Some(platform.clone());
-            request.credentials = self.request.credentials.get(request.reference.domain()).cloned();
-            match images.pull(&request, &mut |_| {}) {
-                Ok(()) => {}
-                Err(error) if missing => return Err(error.context(format!("{name}: "))),
-                Err(error) => return Err(error),
-            }
-            found = images.find(name, Some(platform));
-        }
-        let found = found?;
-        let reference = match Reference::parse(name) {
-            Ok(reference) => canonical(reference.with_default_tag()),
-            Err(_) => found.id().to_string(),
-        };
-        Ok(ResolvedImage { reference, id: found.id().clone(), config: found.config().clone() })
-    }
-
-    fn is_pulled(&self, name: &str) -> bool {
-        let mut pulled = self.pulled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pulled.insert(name.to_owned(), ()).is_some()
-    }
-}
-
-/// `docker.io/library/alpine:3.20`.
-fn canonical(reference: Reference) -> String {
-    reference.to_string()
 }

@@ -106,12 +106,13 @@ impl Engine {
         let build = build_request(request)?;
         frontend::check(&dockerfile, &build.options)?;
         let caches = cache::exports(&build)?;
-        let graph = self.plan_build(&dockerfile, &build)?;
+        let planned = self.plan_build(&dockerfile, &build, &client)?;
+        let graph = &planned.0;
         outcome.warnings = graph.warnings.iter().map(warning).collect();
         if request.exports.contains(&Export::Check) {
             return Ok(());
         }
-        let solved = self.solve(&graph, &build, &client, cancel)?;
+        let solved = self.solve(&planned, &build, &client, cancel)?;
         solved.export(request, &build, session, outcome)?;
         solved.export_caches(&build, &caches)?;
         client.kept.values().for_each(Kept::settle);

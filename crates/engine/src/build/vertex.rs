@@ -7,8 +7,9 @@ use crate::Result;
 
 /// Numbers from here on are no steps': a plan is limited to far fewer.
 const FIRST: usize = 1 << 24;
-/// The number of what happens before there is a plan.
-const BEFORE: usize = FIRST - 1;
+/// Numbers of what happens while there is no plan yet, and before that is made.
+const OF_PLAN: usize = FIRST / 2;
+const BEFORE: usize = OF_PLAN - 1;
 
 /// Gives out numbers.
 pub(super) struct Vertices<'a> {
@@ -28,7 +29,12 @@ impl<'a> Vertices<'a> {
         Self { client, next: AtomicUsize::new(FIRST) }
     }
 
-    /// For the one thing that comes before there is a plan.
+    /// For the making of a plan.
+    pub(super) fn of_plan(client: &'a dyn BuildClient) -> Self {
+        Self { client, next: AtomicUsize::new(OF_PLAN) }
+    }
+
+    /// For the one thing that comes before a plan is made.
     pub(super) fn before(client: &'a dyn BuildClient) -> Self {
         Self { client, next: AtomicUsize::new(BEFORE) }
     }

@@ -16,6 +16,7 @@ use wharf_store::{CacheRecord, Lease, Snapshot};
 
 use super::{
     BuildClient, Cancel, Report, RunOptions, StepError,
+    base::{Base, Bases},
     cache::Imports,
     copy::{Copy, Source, not_found},
     pattern::Excludes,
@@ -46,6 +47,8 @@ pub(super) struct Layers {
     pub(super) key: Option<Digest>,
     /// All that is known is the last chain id, because a cache elsewhere has the result: the name of the step.
     pub(super) pending: Option<String>,
+    /// It is an image's, whose layers are in a registry still.
+    pub(super) base: Option<Base>,
 }
 
 impl Value {
@@ -74,6 +77,8 @@ pub(super) struct Build<'a> {
     pub(super) imports: Imports,
     /// Shows what is no step.
     pub(super) vertices: Vertices<'a>,
+    /// Images that may be in registries still.
+    pub(super) bases: &'a Bases,
 }
 
 /// A snapshot of a step, removed at its end.
@@ -116,7 +121,7 @@ impl Worker for Build<'_> {
         self.check_cancelled()?;
         match &node.op {
             Op::Scratch => Ok(Value::Layers(Arc::default())),
-            Op::Image(image) => Ok(Value::Layers(Arc::new(self.image(&image.id)?))),
+            Op::Image(image) => Ok(Value::Layers(Arc::new(self.base(id, &image.id)?))),
             Op::Context(context) => Ok(Value::Files(self.context(&context.name)?)),
             Op::Http(http) => Ok(Value::Files(Arc::new(self.download(http)?))),
             Op::Git(git) => Ok(Value::Files(Arc::new(self.clone_repository(id, git)?))),
@@ -149,6 +154,7 @@ impl Worker for Build<'_> {
             created: Some(record.created),
             key: Some(key.clone()),
             pending: None,
+            base: None,
         };
         let found = found.map(here).or_else(|| self.imports.known(key, &node.name));
         Ok(found.map(|layers| Value::Layers(Arc::new(layers))))
@@ -160,7 +166,11 @@ impl Worker for Build<'_> {
                 self.check_cancelled()?;
                 Ok(self.fetch_known(layers)?.map(|layers| Value::Layers(Arc::new(layers))))
             }
-            _ => Ok(Some(value.clone())),
+            Value::Layers(layers) => match &layers.base {
+                Some(base) => Ok(Some(Value::Layers(Arc::new(self.base_at_hand(base)?)))),
+                None => Ok(Some(value.clone())),
+            },
+            Value::Files(_) => Ok(Some(value.clone())),
         }
     }
 
@@ -201,7 +211,7 @@ impl Worker for Build<'_> {
             chains.push(layer.chain_id);
         }
         let (created, key) = (upper.created, upper.key.clone());
-        Ok(Value::Layers(Arc::new(Layers { chains, created, key, pending: None })))
+        Ok(Value::Layers(Arc::new(Layers { chains, created, key, pending: None, base: None })))
     }
 
     fn progress(&self, id: NodeId, stage: Stage<'_, Value, StepError>) {
@@ -231,7 +241,7 @@ impl<'a> Build<'a> {
     }
 
     /// The layers of an image, which stay while the build goes on.
-    fn image(&self, id: &Digest) -> Result<Layers> {
+    pub(super) fn image(&self, id: &Digest) -> Result<Layers> {
         let engine = self.engine;
         engine.db.write(|tx| {
             let Some(record) = engine.store.images().get(tx, id)? else {
@@ -356,6 +366,7 @@ impl<'a> Build<'a> {
             created: Some(now),
             key: Some(key.clone()),
             pending: None,
+            base: None,
         })))
     }
 }

@@ -26,7 +26,7 @@ fn bar(current: u64, total: u64) -> String {
 }
 
 /// Four significant digits and a decimal unit: `36.45kB`.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     #[allow(clippy::cast_precision_loss)]
     let mut value = bytes as f64;

@@ -67,6 +67,7 @@ pub use self::import::{ImportRequest, ImportSource};
 pub(crate) use self::index::BuiltImage;
 pub use self::list::ListOptions;
 pub use self::plan::{ImageUser, RemoveOptions};
+pub(crate) use self::pull::Announced;
 pub use self::pull::PullRequest;
 pub use self::push::PushRequest;
 pub(crate) use self::remote::{Remote, RemoteLayer};

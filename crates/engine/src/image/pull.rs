@@ -46,6 +46,44 @@ impl PullRequest {
     }
 }
 
+/// An image in a registry of which only the documents were fetched.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    reference: Reference,
+    repository: Repository,
+    image: wharf_registry::Image,
+    config: ImageConfig,
+    config_bytes: bytes::Bytes,
+}
+
+impl Announced {
+    /// Digest of its configuration.
+    pub(crate) fn id(&self) -> &Digest {
+        &self.image.manifest.config.digest
+    }
+
+    /// Its configuration.
+    pub(crate) fn config(&self) -> &ImageConfig {
+        &self.config
+    }
+
+    /// Its name, with the digest of what that stands for.
+    pub(crate) fn name(&self) -> String {
+        self.reference.clone().with_digest(self.image.digest.clone()).to_string()
+    }
+
+    /// A line of the progress of its pull as the reference builder puts it, if that tells of it.
+    pub(crate) fn told(&self, line: &Progress) -> Option<String> {
+        let layer = self.image.manifest.layers.iter().find(|layer| layer.digest.short() == line.id)?;
+        let (digest, size) = (&layer.digest, super::bar::size(layer.size));
+        match line.status.as_str() {
+            "Download complete" => Some(format!("{digest} {size} / {size} done")),
+            "Pull complete" => Some(format!("extracting {digest} done")),
+            _ => None,
+        }
+    }
+}
+
 /// An image that is complete in the store but for its rows.
 struct Arrived<'a> {
     config: &'a [u8],
@@ -216,6 +254,61 @@ impl Images {
         }
         progress(Progress::status(format!("Digest: {}", image.digest)));
         Ok(changed)
+    }
+
+    /// Finds an image in its registry without fetching its layers; `None` if it is one that need not come from there.
+    ///
+    /// # Errors
+    /// Those of [`Images::pull`].
+    pub(crate) fn announce(&self, request: &PullRequest) -> Result<Option<Announced>> {
+        let reference = &request.reference;
+        if Embedded::of(reference).is_some() {
+            return Ok(None);
+        }
+        let cached = self.cached();
+        let found = runtime()?.block_on(async {
+            let (repository, fetched) = self.resolve_remote(request).await?;
+            let image = repository.image(fetched, request.platform.as_ref(), &cached).await?;
+            let config = repository.small_blob(&image.manifest.config).await?;
+            Ok((repository, image, config))
+        });
+        let (repository, image, config_bytes) = found.map_err(|error| failure::pull(error, reference))?;
+        // Refuses what no image can be made of.
+        jobs(&image.manifest, &config_bytes)?;
+        let config = ImageConfig::parse(&config_bytes).map_err(|error| Error::system(error.to_string()))?;
+        Ok(Some(Announced { reference: reference.clone(), repository, image, config, config_bytes }))
+    }
+
+    /// Pulls an image that was found in its registry.
+    ///
+    /// # Errors
+    /// Those of [`Images::pull`].
+    pub(crate) fn pull_announced(
+        &self,
+        announced: &Announced,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let Announced { reference, repository, image, config, config_bytes } = announced;
+        let runtime = runtime()?;
+        let lease = self.store.lease();
+        let layers = Ingest { store: &self.store, lease: &lease, repository: reference.name() };
+        let from = Origin {
+            repository,
+            layers: &layers,
+            claims: &self.claims,
+            runtime: &runtime,
+            cancel,
+            parallel: self.parallel().downloads,
+        };
+        let id = announced.id();
+        self.fetch_layers(id, jobs(&image.manifest, config_bytes)?, &from, progress)?;
+        let arrived = Arrived { config: config_bytes, manifest: &image.body, digest: &image.digest };
+        self.commit(reference, &arrived)?;
+        self.store.pull_ended(id.as_str())?;
+        let labels = config.config.labels.as_ref();
+        self.publish("pull", &reference.familiar(), &reference.familiar_name(), labels);
+        Ok(())
     }
 
     /// Fetches the layers of the image `id`. After an interruption those that are complete stay for the next pull.

@@ -73,7 +73,13 @@ impl Images {
     ///
     /// # Errors
     /// The registry's, or a layer is another one than its digests say.
-    pub(crate) fn fetch_remote(&self, remote: &Remote, layers: &[RemoteLayer], lease: &Lease) -> Result<()> {
+    pub(crate) fn fetch_remote(
+        &self,
+        remote: &Remote,
+        layers: &[RemoteLayer],
+        lease: &Lease,
+        cancel: &Cancel,
+    ) -> Result<()> {
         let job = |layer: &RemoteLayer| Job {
             blob: layer.blob.clone(),
             diff_id: layer.diff_id.clone(),
@@ -86,7 +92,7 @@ impl Images {
             layers: &ingest,
             claims: &self.claims,
             runtime: &runtime()?,
-            cancel: &Cancel::never(),
+            cancel,
             parallel: self.parallel().downloads,
         };
         fetch::fetch(layers.iter().map(job).collect(), &origin, &mut |_| {})

@@ -90,6 +90,11 @@ impl Imports {
         imports
     }
 
+    /// Whether there are none.
+    pub(in crate::build) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// What the result of a step would be.
     pub(in crate::build) fn known(&self, key: &Digest, name: &str) -> Option<Layers> {
         // A cache that has the layers goes before one that only knows them.
@@ -100,6 +105,7 @@ impl Imports {
             created: step.created,
             key: Some(key.clone()),
             pending: Some(name.to_owned()),
+            base: None,
         })
     }
 }
@@ -165,7 +171,7 @@ impl Build<'_> {
             uses: 0,
         };
         engine.db.write(|tx| Ok::<_, Error>(engine.store.cache().put(tx, key, &record)?))?;
-        Ok(Layers { chains, created: Some(created), key: Some(key.clone()), pending: None })
+        Ok(Layers { chains, created: Some(created), key: Some(key.clone()), pending: None, base: None })
     }
 
     fn fetch_layers(&self, import: &Import, layers: &[&KnownLayer]) -> Result<()> {
@@ -180,7 +186,7 @@ impl Build<'_> {
         match &import.place {
             Place::Registry(remote) => {
                 let _runtime = self.engine.runtime.enter();
-                self.engine.images.fetch_remote(remote, &layers, &self.lease)
+                self.engine.images.fetch_remote(remote, &layers, &self.lease, &self.cancel.transfer())
             }
             Place::Folder(place) => layers.iter().try_for_each(|layer| self.take_layer(*place, layer)),
             Place::Image => Err(Error::not_found("the image of the cache was removed")),
