@@ -22,6 +22,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The images that are wanted, one for each platform.
     pub outputs: Vec<Output>,
+    /// What each instruction comes to, if that was asked for.
+    pub milestones: Vec<Milestone>,
     /// Warnings of the build checks, for whoever asked for the build.
     pub warnings: Vec<crate::Warning>,
 }
@@ -298,6 +300,15 @@ pub struct MergeStep {
     pub lower: NodeId,
     /// A step on nothing, whose layer comes on top.
     pub upper: NodeId,
+}
+
+/// What a stage has come to after an instruction: the image it would end in there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Milestone {
+    /// Lines of the instruction.
+    pub lines: RangeInclusive<usize>,
+    /// The image.
+    pub output: Output,
 }
 
 /// An image that a build ends in.

@@ -67,6 +67,8 @@ pub struct PlanOptions {
     pub epoch: Option<i64>,
     /// Times of files in layers that are later become this one (`rewrite-timestamp`), in seconds since the epoch.
     pub newest: Option<i64>,
+    /// Whether it is to be told what each instruction comes to.
+    pub milestones: bool,
 }
 
 /// What a name of `--build-context` stands for.
@@ -114,7 +116,8 @@ pub fn plan(file: &Dockerfile, options: &PlanOptions, images: &dyn Images) -> Re
     if let Some(error) = checks.error() {
         return Err(PlanError::new(error));
     }
-    Ok(Graph { nodes: nodes.finish(), outputs, warnings: checks.finish() })
+    let milestones = std::mem::take(&mut nodes.milestones);
+    Ok(Graph { nodes: nodes.finish(), outputs, milestones, warnings: checks.finish() })
 }
 
 /// What the build checks find.

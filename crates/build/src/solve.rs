@@ -56,7 +56,8 @@ pub trait Worker: Sync {
         key: &Digest,
     ) -> Result<Self::Value, Self::Error>;
 
-    /// Puts what one step made over the file system of another. Nobody hears of it: it takes no time worth telling.
+    /// Puts what one step made over the file system of another. It takes no time worth telling: all that is heard of it
+    /// is that it is done.
     ///
     /// # Errors
     /// It cannot be put there.
@@ -70,7 +71,7 @@ pub trait Worker: Sync {
     fn at_hand(&self, value: &Self::Value) -> Result<Option<Self::Value>, Self::Error>;
 
     /// Hears how far a step is.
-    fn progress(&self, id: NodeId, stage: Stage<'_, Self::Error>);
+    fn progress(&self, id: NodeId, stage: Stage<'_, Self::Value, Self::Error>);
 
     /// Ends what runs, since its result is of no use any more. Steps that are executing then fail.
     fn abort(&self);
@@ -78,13 +79,13 @@ pub trait Worker: Sync {
 
 /// How far a step is.
 #[derive(Debug)]
-pub enum Stage<'a, E> {
+pub enum Stage<'a, V, E> {
     /// It has begun.
     Started,
     /// It was not done, because its result is known.
-    Cached,
+    Cached(&'a V),
     /// It is done.
-    Done,
+    Done(&'a V),
     /// It failed.
     Failed(&'a E),
 }
@@ -202,7 +203,9 @@ impl<W: Worker> Walk<'_, W> {
         if let Op::Merge(_) = node.op
             && let [(_, lower), (_, upper)] = self.at_hand(values)?.as_slice()
         {
-            return self.worker.merge(lower, upper);
+            let value = self.worker.merge(lower, upper)?;
+            self.worker.progress(id, Stage::Done(&value));
+            return Ok(value);
         }
         self.worker.progress(id, Stage::Started);
         let outcome = if key::is_source(&node.op) {
@@ -212,7 +215,7 @@ impl<W: Worker> Walk<'_, W> {
         };
         match outcome {
             Ok((value, cached)) => {
-                self.worker.progress(id, if cached { Stage::Cached } else { Stage::Done });
+                self.worker.progress(id, if cached { Stage::Cached(&value) } else { Stage::Done(&value) });
                 Ok(value)
             }
             Err(error) => {
@@ -294,7 +297,7 @@ impl<W: Worker> Walk<'_, W> {
         self.worker.progress(id, Stage::Started);
         match self.execute(id, node, &inputs) {
             Ok((value, cached)) => {
-                self.worker.progress(id, if cached { Stage::Cached } else { Stage::Done });
+                self.worker.progress(id, if cached { Stage::Cached(&value) } else { Stage::Done(&value) });
                 self.lock().values[id.0] = Some(value.clone());
                 Ok(value)
             }

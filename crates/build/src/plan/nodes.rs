@@ -5,10 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use wharf_oci::{Digest, Platform};
 
 use super::PlanError;
-use crate::graph::{ContextSource, Node, NodeId, Op};
+use crate::graph::{ContextSource, Milestone, Node, NodeId, Op};
 
 /// Most bytes that the words of all steps may have together.
 const LONGEST_GRAPH: usize = 256 << 20;
+
+/// Most bytes that what instructions come to may have together, about.
+const LONGEST_MILESTONES: usize = 64 << 20;
 
 /// What makes two steps the same.
 type Identity = (Digest, Vec<NodeId>, String, bool);
@@ -19,9 +22,20 @@ pub(super) struct Nodes {
     known: HashMap<Identity, NodeId>,
     contexts: HashMap<String, (NodeId, BTreeSet<String>)>,
     bytes: usize,
+    pub(super) milestones: Vec<Milestone>,
+    /// About how many bytes they take.
+    milestone_bytes: usize,
 }
 
 impl Nodes {
+    /// Remembers what an instruction comes to; not of a file with so many that it would take too much memory.
+    pub(super) fn milestone(&mut self, milestone: Milestone, bytes: usize) {
+        self.milestone_bytes += bytes;
+        if self.milestone_bytes <= LONGEST_MILESTONES {
+            self.milestones.push(milestone);
+        }
+    }
+
     /// The node that is like this one; itself if there was none.
     pub(super) fn push(&mut self, node: Node) -> Result<NodeId, PlanError> {
         let identity = (node.op.digest(), node.op.inputs(), node.platform.to_string(), node.no_cache);

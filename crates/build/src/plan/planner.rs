@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use wharf_oci::Platform;
+use wharf_oci::image::History;
 
 use super::env::Env;
 use super::nodes::Nodes;
@@ -13,7 +14,7 @@ use super::{Images, NamedContext, PlanError, PlanOptions, globals};
 use crate::check::Checks;
 use crate::dockerfile::{self, Dockerfile, Kind};
 use crate::expand::{Lexer, Variables};
-use crate::graph::{Node, NodeId, Op, Output};
+use crate::graph::{Milestone, Node, NodeId, Op, Output};
 
 /// How often triggers may bring in stages that have triggers.
 const MOST_ROUNDS: usize = 64;
@@ -86,14 +87,36 @@ impl<'a> Planner<'a> {
         let state = self.stages[target].end.take().or_else(|| self.stages[target].start.take());
         let state = state.ok_or_else(|| PlanError::new("the target stage was not planned"))?;
         self.need_all_of(state.root);
+        let history = self.whole_history(target, &state);
+        Ok(self.output(State { history, ..state }))
+    }
+
+    /// The history of a stage with that of the stages it is based on.
+    fn whole_history(&self, at: usize, state: &State) -> Vec<(History, Option<NodeId>)> {
         let mut stages = vec![state.history.clone()];
-        let mut base = self.stages[target].base;
+        let mut base = self.stages[at].base;
         while let Some(at) = base {
             stages.push(self.stages[at].end.as_ref().map(|end| end.history.clone()).unwrap_or_default());
             base = self.stages[at].base;
         }
-        let history = stages.into_iter().rev().flatten().collect();
-        Ok(self.output(State { history, ..state }))
+        stages.into_iter().rev().flatten().collect()
+    }
+
+    /// Notes what an instruction comes to, if somebody wants to know.
+    fn milestone(&mut self, at: usize, lines: &RangeInclusive<usize>, state: &State) {
+        if self.options.milestones {
+            let history = self.whole_history(at, state);
+            let bytes = state.env.bytes() + history.len() * size_of::<(History, Option<NodeId>)>();
+            let output = Output {
+                root: state.root,
+                platform: state.platform.clone(),
+                author: state.author.clone(),
+                config: state.config.clone(),
+                history,
+                base: state.base.clone(),
+            };
+            self.nodes.milestone(Milestone { lines: lines.clone(), output }, bytes);
+        }
     }
 
     fn output(&self, state: State) -> Output {
@@ -328,8 +351,14 @@ impl<'a> Planner<'a> {
         self.need_all_of(state.root);
         let steps = std::mem::take(&mut self.stages[at].steps);
         let mut had_cmd = false;
-        let result = steps.iter().try_for_each(|step| {
-            self.instruction(at, step, &mut state, &mut had_cmd).map_err(|e| e.at(&step.instruction.lines))
+        self.milestone(at, &lines, &state);
+        let result: Result<(), PlanError> = steps.iter().try_for_each(|step| {
+            let lines = &step.instruction.lines;
+            self.instruction(at, step, &mut state, &mut had_cmd).map_err(|e| e.at(lines))?;
+            if !step.trigger {
+                self.milestone(at, lines, &state);
+            }
+            Ok(())
         });
         self.stages[at].steps = steps;
         result.map_err(|e| e.at(&lines))?;

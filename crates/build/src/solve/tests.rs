@@ -66,7 +66,7 @@ impl Worker for Counting {
         Ok((!known).then(|| value.clone()))
     }
 
-    fn progress(&self, _: NodeId, _: Stage<'_, String>) {}
+    fn progress(&self, _: NodeId, _: Stage<'_, String, String>) {}
 
     fn abort(&self) {
         self.aborted.fetch_add(1, Ordering::SeqCst);

@@ -1,5 +1,7 @@
 //! `POST /build`: the classic protocol. The context comes as an archive, what happens goes back as lines of JSON, one
-//! instruction after the other however the steps were done.
+//! instruction after the other however the steps were done, each with the image that it came to (`lines`).
+
+mod lines;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,11 +10,12 @@ use std::{
 };
 
 use wharf_api::progress::{ErrorDetail, Progress};
-use wharf_build::{dockerfile::Dockerfile, graph::Graph, ignore::Matcher, plan::PlanOptions};
+use wharf_build::{dockerfile::Dockerfile, graph::NodeId, ignore::Matcher, plan::PlanOptions};
 use wharf_oci::{Platform, Reference};
 
+use self::lines::Lines;
 use super::{
-    BuildClient, BuildRequest, Cancel, Report, RunOptions,
+    BuildClient, BuildRequest, Cancel, Layers, Report, RunOptions,
     agent::Agent,
     archive,
     failure::{BuildError, StepError},
@@ -31,6 +34,8 @@ pub struct ClassicRequest {
     pub names: Vec<Reference>,
     /// Only the id is wanted.
     pub quiet: bool,
+    /// What a step ran in is told to be removed. It is in any case: nothing of it is a container.
+    pub remove: bool,
     /// Nothing comes from the cache.
     pub no_cache: bool,
     /// Images are pulled even if they are there.
@@ -72,11 +77,10 @@ impl Engine {
         }
         let dockerfile = Dockerfile::parse(&text).map_err(|error| Error::invalid(error.message))?;
         let tree = without_ignored(tree)?;
+        let remove = request.remove;
         let request = build_request(request);
-        let client = Client {
-            tree: Mutex::new(Some(tree)),
-            lines: Mutex::new(Lines { report, steps: Vec::new(), front: 0 }),
-        };
+        let client =
+            Client { tree: Mutex::new(Some(tree)), lines: Mutex::new(Lines::new(self, report, remove)) };
         match self.run_classic(&dockerfile, &request.0, &client, cancel, request.1) {
             Ok(()) => {}
             Err(error) => client.failed(&error),
@@ -94,11 +98,11 @@ impl Engine {
     ) -> Result<(), BuildError> {
         let graph = self.plan_build(dockerfile, request)?;
         if !quiet {
-            client.prepare(dockerfile, &graph);
+            client.lock().prepare(dockerfile, &graph, &request.options.labels);
         }
         let solved = self.solve(&graph, request, client, cancel)?;
         let images = solved.images(request)?;
-        client.finish();
+        client.lock().finish(images.first());
         for id in &images {
             let text = match quiet {
                 true => format!("{id}\n"),
@@ -128,6 +132,7 @@ fn build_request(request: &ClassicRequest) -> (BuildRequest, bool) {
         labels: request.labels.clone(),
         platforms: request.platform.clone().into_iter().collect(),
         no_cache: request.no_cache,
+        milestones: !request.quiet,
         ..PlanOptions::default()
     };
     let build = BuildRequest {
@@ -168,58 +173,7 @@ struct Client<'a> {
     lines: Mutex<Lines<'a>>,
 }
 
-struct Lines<'a> {
-    report: &'a mut (dyn FnMut(Progress) + Send),
-    steps: Vec<Step>,
-    /// The instruction that is being told of.
-    front: usize,
-}
-
-/// An instruction, with what there is to tell of it.
-#[derive(Default)]
-struct Step {
-    text: String,
-    /// Its node; metadata has none.
-    node: Option<usize>,
-    /// Whether its first line was told.
-    told: bool,
-    done: bool,
-    cached: bool,
-    output: Vec<u8>,
-}
-
 impl<'a> Client<'a> {
-    /// Lists the instructions of the stages that are built.
-    fn prepare(&self, dockerfile: &Dockerfile, graph: &Graph) {
-        let mut lines = self.lock();
-        let node_at = |range: &std::ops::RangeInclusive<usize>| {
-            graph.nodes.iter().position(|node| node.lines.as_ref() == Some(range))
-        };
-        for stage in &dockerfile.stages {
-            let needed = node_at(&stage.lines).is_some()
-                || stage.instructions.iter().any(|instruction| node_at(&instruction.lines).is_some());
-            if !needed {
-                continue;
-            }
-            lines.steps.push(Step {
-                text: stage.source.clone(),
-                node: node_at(&stage.lines),
-                ..Step::default()
-            });
-            for instruction in &stage.instructions {
-                let node = node_at(&instruction.lines);
-                lines.steps.push(Step { text: instruction.source.clone(), node, ..Step::default() });
-            }
-        }
-        lines.advance();
-    }
-
-    fn finish(&self) {
-        let mut lines = self.lock();
-        lines.steps.iter_mut().for_each(|step| step.done = true);
-        lines.advance();
-    }
-
     fn failed(&self, error: &BuildError) {
         self.lock().advance();
         let (message, code) = match &error.cause {
@@ -238,32 +192,6 @@ impl<'a> Client<'a> {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Lines<'a>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Lines<'_> {
-    /// Tells whatever can be told: the instruction at the front as far as it is, and those behind it that are done.
-    fn advance(&mut self) {
-        let total = self.steps.len();
-        while let Some(step) = self.steps.get_mut(self.front) {
-            let mut text = String::new();
-            if !step.told {
-                text = format!("Step {}/{total} : {}\n", self.front + 1, step.text);
-                step.told = true;
-            }
-            text.push_str(&String::from_utf8_lossy(&std::mem::take(&mut step.output)));
-            let done = step.done || step.node.is_none();
-            if done && step.cached {
-                text.push_str(" ---> Using cache\n");
-            }
-            if !text.is_empty() {
-                (self.report)(Progress::stream(text));
-            }
-            if !done {
-                return;
-            }
-            self.front += 1;
-        }
     }
 }
 
@@ -291,22 +219,10 @@ impl BuildClient for Client<'_> {
     }
 
     fn report(&self, report: Report<'_>) {
-        let mut lines = self.lock();
-        let number = match &report {
-            Report::Started { step, .. }
-            | Report::Cached { step }
-            | Report::Done { step }
-            | Report::Failed { step, .. }
-            | Report::Status { step, .. }
-            | Report::Output { step, .. } => *step,
-        };
-        let Some(step) = lines.steps.iter_mut().find(|step| step.node == Some(number)) else { return };
-        match report {
-            Report::Output { text, .. } => step.output.extend_from_slice(text),
-            Report::Cached { .. } => (step.done, step.cached) = (true, true),
-            Report::Done { .. } => step.done = true,
-            Report::Started { .. } | Report::Failed { .. } | Report::Status { .. } => {}
-        }
-        lines.advance();
+        self.lock().hear(report);
+    }
+
+    fn made(&self, step: NodeId, layers: &Arc<Layers>) {
+        self.lock().made(step, layers);
     }
 }

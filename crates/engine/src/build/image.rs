@@ -13,6 +13,15 @@ use super::worker::Layers;
 use crate::{Engine, Error, Result, image::BuiltImage};
 
 impl Engine {
+    /// Stores an image that was made from another; whether it was there already comes second.
+    pub(super) fn put_step(&self, config: &[u8], parent: Option<&Digest>) -> Result<(Digest, bool)> {
+        self.db.write(|tx| {
+            let images = self.store.images();
+            let known = images.get(tx, &Digest::sha256(config))?.is_some();
+            Ok((images.put(tx, NewImage { config, manifest: None, parent })?.id, known))
+        })
+    }
+
     /// Stores an image and names it; returns its id.
     pub(super) fn put_built(&self, config: &[u8], names: &[Reference]) -> Result<Digest> {
         let record = self.db.write(|tx| {

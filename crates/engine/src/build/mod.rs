@@ -65,7 +65,7 @@ use self::{
     failure::{BuildError, StepError},
     tree::Tree,
     vertex::Vertices,
-    worker::{Build, Value},
+    worker::{Build, Layers, Value},
 };
 pub use self::{
     cancel::Cancel,
@@ -145,6 +145,9 @@ trait BuildClient: Sync {
 
     /// Hears how far the build is.
     fn report(&self, report: Report<'_>);
+
+    /// Hears which file system a step ended in, before it hears that it did.
+    fn made(&self, _: NodeId, _: &Arc<Layers>) {}
 }
 
 /// How far a build is. Steps are numbered from 0.

@@ -168,6 +168,7 @@ fn build_request(request: &Request) -> Result<BuildRequest> {
             ignore: request.ignore.clone(),
             epoch: request.epoch,
             newest: request.newest,
+            milestones: false,
         },
         names: request.names.iter().map(name).collect::<Result<_>>()?,
         run: RunOptions {

@@ -204,11 +204,18 @@ impl Worker for Build<'_> {
         Ok(Value::Layers(Arc::new(Layers { chains, created, key, pending: None })))
     }
 
-    fn progress(&self, id: NodeId, stage: Stage<'_, StepError>) {
+    fn progress(&self, id: NodeId, stage: Stage<'_, Value, StepError>) {
+        if let Stage::Cached(Value::Layers(layers)) | Stage::Done(Value::Layers(layers)) = &stage {
+            self.client.made(id, layers);
+        }
+        if matches!(self.graph.nodes[id.0].op, Op::Merge(_)) {
+            // Nobody is told of it.
+            return;
+        }
         self.client.report(match stage {
             Stage::Started => Report::Started { step: id.0, name: &self.graph.nodes[id.0].name },
-            Stage::Cached => Report::Cached { step: id.0 },
-            Stage::Done => Report::Done { step: id.0 },
+            Stage::Cached(_) => Report::Cached { step: id.0 },
+            Stage::Done(_) => Report::Done { step: id.0 },
             Stage::Failed(error) => Report::Failed { step: id.0, error: error.to_string() },
         });
     }
