@@ -30,7 +30,7 @@ fn the_same_input_gives_the_same_image() {
                 COPY --from=make /o /o\nCOPY . /ctx/\nCOPY <<EOF /inline/doc\ntext\nEOF\nWORKDIR /w/here\n\
                 COPY --link sub /linked/\nLABEL a=b\n";
     let files = [("sub/f", "one"), ("sub/g", "two"), ("z", ""), ("a", "")];
-    let one = TestDaemon::start("buildrep1");
+    let one = TestDaemon::start("repone");
     // The second engine has one processor, a file system that was filled in another order, and other times.
     let cpu = {
         let mut set = rustix::thread::CpuSet::new();
@@ -38,7 +38,7 @@ fn the_same_input_gives_the_same_image() {
         set
     };
     rustix::thread::sched_setaffinity(None, &cpu).unwrap();
-    let two = TestDaemon::start("buildrep2");
+    let two = TestDaemon::start("reptwo");
     share_base(&one, &two);
     let first = one.context(text, &files);
     let mut backwards = files;
