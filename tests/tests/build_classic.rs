@@ -104,6 +104,13 @@ fn stages_labels_and_failures_are_told() {
     let message = "The command '/bin/sh -c echo fails; exit 3' returned a non-zero code: 3";
     assert_eq!(last["errorDetail"], serde_json::json!({"code": 3, "message": message}));
     assert_eq!(last["error"], message);
+    let (_, text) = post(&daemon, "forcerm=1", "FROM busybox\nRUN echo fails; exit 3\n");
+    assert!(without_places(&text).ends_with("fails\n ---> Removed intermediate container \n"), "{text}");
+    let (documents, _) = post(&daemon, "", "FROM busybox\nCOPY nope /x\n");
+    assert_eq!(
+        documents.last().unwrap()["error"],
+        "COPY failed: file not found in build context or excluded by .dockerignore: stat nope: file does not exist"
+    );
     let (documents, _) = post(&daemon, "", "FROM busybox\nRUNN x\n");
     assert_eq!(
         documents[0]["message"],

@@ -36,6 +36,8 @@ pub struct ClassicRequest {
     pub quiet: bool,
     /// What a step ran in is told to be removed. It is in any case: nothing of it is a container.
     pub remove: bool,
+    /// The same of one that failed.
+    pub force_remove: bool,
     /// Nothing comes from the cache.
     pub no_cache: bool,
     /// Images are pulled even if they are there.
@@ -77,7 +79,7 @@ impl Engine {
         }
         let dockerfile = Dockerfile::parse(&text).map_err(|error| Error::invalid(error.message))?;
         let tree = without_ignored(tree)?;
-        let remove = request.remove;
+        let remove = (request.remove, request.force_remove);
         let request = build_request(request);
         let client =
             Client { tree: Mutex::new(Some(tree)), lines: Mutex::new(Lines::new(self, report, remove)) };
@@ -176,12 +178,21 @@ struct Client<'a> {
 
 impl<'a> Client<'a> {
     fn failed(&self, error: &BuildError) {
-        self.lock().advance();
+        let keyword = self.lock().fail();
         let (message, code) = match &error.cause {
             Some(StepError::Exit { args, code }) => {
                 (format!("The command '{}' returned a non-zero code: {code}", args.join(" ")), *code)
             }
-            _ => (error.message.clone(), 0),
+            _ => match missing_source(&error.message) {
+                Some(path) => (
+                    format!(
+                        "{keyword} failed: file not found in build context or excluded by .dockerignore: stat {path}: \
+                         file does not exist"
+                    ),
+                    0,
+                ),
+                None => (error.message.clone(), 0),
+            },
         };
         let detail = ErrorDetail { code: code.into(), message: message.clone() };
         self.say(Progress { error_detail: Some(detail), error: message, ..Progress::default() });
@@ -194,6 +205,13 @@ impl<'a> Client<'a> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Lines<'a>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The source that a copy did not find, from the words of the other builder.
+fn missing_source(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("failed to compute cache key: ")?;
+    let (_, path) = rest.strip_suffix("\": not found")?.split_once("\"/")?;
+    Some(path)
 }
 
 impl BuildClient for Client<'_> {

@@ -74,6 +74,7 @@ fn classic_request(call: &Call) -> Result<ClassicRequest> {
         remote: query.text("remote").to_owned(),
         names: names.collect::<Result<_>>()?,
         quiet: query.flag("q"),
+        force_remove: query.flag("forcerm"),
         remove: query.text("rm").is_empty() || query.flag("rm") || query.flag("forcerm"),
         no_cache: query.flag("nocache"),
         pull: query.flag("pull"),

@@ -24,8 +24,8 @@ const SHOWN: usize = 12;
 pub(super) struct Lines<'a> {
     engine: &'a Arc<Engine>,
     pub(super) report: &'a mut (dyn FnMut(Progress) + Send),
-    /// Whether removals are told of.
-    remove: bool,
+    /// Whether removals are told of: after a step, and after one that failed.
+    remove: (bool, bool),
     steps: Vec<Step>,
     /// The instruction that is being told of.
     front: usize,
@@ -71,7 +71,7 @@ impl<'a> Lines<'a> {
     pub(super) fn new(
         engine: &'a Arc<Engine>,
         report: &'a mut (dyn FnMut(Progress) + Send),
-        remove: bool,
+        remove: (bool, bool),
     ) -> Self {
         Self { engine, report, remove, steps: Vec::new(), front: 0, layers: HashMap::new(), last: None }
     }
@@ -139,6 +139,16 @@ impl<'a> Lines<'a> {
         if let (true, Some(image)) = (labelled, image) {
             (self.report)(Progress::stream(format!(" ---> {}\n", image.short())));
         }
+    }
+
+    /// Tells what is left when a step failed; returns the keyword of the instruction at the front.
+    pub(super) fn fail(&mut self) -> String {
+        self.advance();
+        let Some(step) = self.steps.get(self.front) else { return String::new() };
+        if self.remove.1 && step.running {
+            (self.report)(Progress::stream(format!(" ---> Removed intermediate container {}\n", step.place)));
+        }
+        step.text.split_whitespace().next().unwrap_or_default().to_uppercase()
     }
 
     pub(super) fn made(&mut self, step: NodeId, layers: &Arc<Layers>) {
@@ -213,7 +223,7 @@ impl<'a> Lines<'a> {
             What::Copy => text.push_str(&output),
             What::Run => {
                 text.push_str(&self.begun(&output));
-                if self.remove {
+                if self.remove.0 {
                     let place = &self.steps[front].place;
                     text.push_str(&format!(" ---> Removed intermediate container {place}\n"));
                 }
