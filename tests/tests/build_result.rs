@@ -82,8 +82,9 @@ fn a_linked_copy_survives_another_base() {
     let daemon = TestDaemon::start("buildlink");
     let text = |mark: &str| {
         format!(
-            "FROM busybox\nRUN echo {mark} >/base; mkdir -p /etc/app /d && ln -s /etc/app /lnk; echo old >/d/old\n\
-             COPY --link f /d/f\nCOPY --link --chown=7:8 f /lnk/f\nRUN cat /base /d/f /d/old /lnk/f >/all\n"
+            "FROM busybox\nRUN echo {mark} >/base; mkdir -p /etc/app /d && ln -s /etc/app /lnk; echo old >/d/old; \
+             mkdir -m 1777 /open\nCOPY --link f /d/f\nCOPY --link --chown=7:8 f /new/f\nCOPY --link f /lnk/f\n\
+             COPY --link f /open/\nRUN cat /base /d/f /d/old /new/f >/all\n"
         )
     };
     let folder = daemon.context(&text("one"), &[("f", "copied\n")]);
@@ -92,18 +93,23 @@ fn a_linked_copy_survives_another_base() {
     assert_eq!(first.cached(), [""; 0]);
     fs::write(folder.join("Dockerfile"), text("two")).unwrap();
     let second = daemon.build(&folder, &["-t", "two"]);
-    assert_eq!(second.cached(), ["[3/5] COPY --link f /d/f", "[4/5] COPY --link --chown=7:8 f /lnk/f"]);
+    let linked = ["3/7] COPY --link f /d/f", "4/7] COPY --link --chown=7:8 f /new/f"];
+    assert_eq!(second.cached()[..2], linked.map(|name| format!("[{name}")));
     for name in ["one", "two"] {
-        let script = "cat /all; ls /etc/app; test ! -L /lnk && stat -c %u:%g /lnk/f";
+        let script = "cat /all; stat -c %u:%g /new/f; ls /etc/app; test -L /lnk && stat -c %a /open";
         let seen = daemon.run(&["run", "--rm", name, "sh", "-c", script]);
-        assert_eq!(seen, format!("{name}\ncopied\nold\ncopied\n7:8"));
+        assert_eq!(seen, format!("{name}\ncopied\nold\ncopied\n7:8\nf\n1777"));
     }
-    // Its layer is the same blob in both.
+    // What only adds is the same blob in both.
     let layers = |name: &str| daemon.run(&["image", "inspect", "-f", "{{json .RootFS.Layers}}", name]);
     let (one, two): (Vec<String>, Vec<String>) =
         (serde_json::from_str(&layers("one")).unwrap(), serde_json::from_str(&layers("two")).unwrap());
     assert_eq!(one[2..4], two[2..4]);
     assert_ne!(one[1], two[1]);
+    // The same again is the same image, below links as well.
+    daemon.build(&folder, &["-t", "three"]);
+    let id = |name: &str| daemon.run(&["image", "inspect", "-f", "{{.Id}}", name]);
+    assert_eq!(id("three"), id("two"));
     // Another file is another layer; an owner by name is looked up in the base.
     fs::write(folder.join("f"), "changed\n").unwrap();
     assert_eq!(daemon.build(&folder, &[]).cached().len(), 1);
@@ -113,7 +119,7 @@ fn a_linked_copy_survives_another_base() {
     assert_eq!(daemon.build(&folder, &["-t", "named"]).code, 0);
     assert_eq!(daemon.run(&["run", "--rm", "named", "stat", "-c", "%u:%g", "/f"]), "44:55");
     // Images and cache gone, nothing of it stays.
-    daemon.run(&["rmi", "one", "two", "named"]);
+    daemon.run(&["rmi", "one", "two", "three", "named"]);
     daemon.run(&["builder", "prune", "-af"]);
     assert_eq!(daemon.run(&["system", "check"]), "No problems found");
 }

@@ -66,7 +66,7 @@ pub enum Op {
     Copy(Box<CopyStep>),
     /// A folder is made in a file system, if it is not there: `WORKDIR`.
     Mkdir(MkdirStep),
-    /// What one node made is put over another: the second half of `COPY --link`. It makes nothing new.
+    /// What one node made is put over another: the second half of `COPY --link`.
     Merge(MergeStep),
 }
 
@@ -294,12 +294,15 @@ pub struct MkdirStep {
 }
 
 /// Two file systems, one over the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MergeStep {
     /// The file system below.
     pub lower: NodeId,
-    /// A step on nothing, whose layer comes on top.
+    /// A copy on nothing, whose layer comes on top.
     pub upper: NodeId,
+    /// The same copy onto `lower`. It is done where the layer on top would change folders that are below, or hide what
+    /// a link leads to.
+    pub copy: Box<CopyStep>,
 }
 
 /// What a stage has come to after an instruction: the image it would end in there.

@@ -24,7 +24,10 @@ impl Op {
                 std::iter::once(step.root).chain(step.sources.iter().filter_map(copied)).collect()
             }
             Self::Mkdir(step) => vec![step.root],
-            Self::Merge(step) => vec![step.lower, step.upper],
+            Self::Merge(step) => {
+                let copied = step.copy.sources.iter().filter_map(copied);
+                [step.lower, step.upper].into_iter().chain(copied).collect()
+            }
         }
     }
 
@@ -51,7 +54,10 @@ impl Op {
             Self::Run(step) => run(step, words),
             Self::Copy(step) => copy(step, words),
             Self::Mkdir(step) => words.list("mkdir", [&step.path, &step.user]),
-            Self::Merge(_) => words.list("merge", [""; 0]),
+            Self::Merge(step) => {
+                words.list("merge", [""; 0]);
+                copy(&step.copy, words);
+            }
         }
     }
 }

@@ -56,12 +56,12 @@ pub trait Worker: Sync {
         key: &Digest,
     ) -> Result<Self::Value, Self::Error>;
 
-    /// Puts what one step made over the file system of another. It takes no time worth telling: all that is heard of it
-    /// is that it is done.
+    /// Puts what one step made over the file system of another; `None` if that would be another result than to do the
+    /// step there. It takes no time worth telling: all that is heard of it is that it is done.
     ///
     /// # Errors
     /// It cannot be put there.
-    fn merge(&self, lower: &Self::Value, upper: &Self::Value) -> Result<Self::Value, Self::Error>;
+    fn merge(&self, lower: &Self::Value, upper: &Self::Value) -> Result<Option<Self::Value>, Self::Error>;
 
     /// The same value, at hand for other steps to work on; `None` if all that is known of it is what it would be, so that
     /// its step has to be done after all.
@@ -200,10 +200,8 @@ impl<W: Worker> Walk<'_, W> {
 
     fn step(&self, id: NodeId, values: &[(NodeId, W::Value)]) -> Result<W::Value, W::Error> {
         let node = &self.graph.nodes[id.0];
-        if let Op::Merge(_) = node.op
-            && let [(_, lower), (_, upper)] = self.at_hand(values)?.as_slice()
-        {
-            let value = self.worker.merge(lower, upper)?;
+        if let Op::Merge(_) = node.op {
+            let value = self.merged_or_executed(id, node, values)?;
             self.worker.progress(id, Stage::Done(&value));
             return Ok(value);
         }
@@ -223,6 +221,20 @@ impl<W: Worker> Walk<'_, W> {
                 Err(error)
             }
         }
+    }
+
+    fn merged_or_executed(
+        &self,
+        id: NodeId,
+        node: &Node,
+        values: &[(NodeId, W::Value)],
+    ) -> Result<W::Value, W::Error> {
+        if let [(_, lower), (_, upper)] = self.at_hand(&values[..2])?.as_slice()
+            && let Some(value) = self.worker.merge(lower, upper)?
+        {
+            return Ok(value);
+        }
+        Ok(self.cached_or_executed(id, node, values)?.0)
     }
 
     /// The result of a step, and whether it was known.

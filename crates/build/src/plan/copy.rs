@@ -143,29 +143,26 @@ impl<'a> Planner<'a> {
         let platform = state.platform.clone();
         let lines = Some(instruction.lines.clone());
         let linked = words.link && words.chown.as_deref().is_none_or(is_numeric);
-        let root = if linked {
-            self.push(at, Op::Scratch, SCRATCH.to_owned(), None, &platform)?
-        } else {
-            state.root
-        };
-        let op = Op::Copy(Box::new(CopyStep {
-            root,
+        let step = CopyStep {
+            root: state.root,
             sources,
             destination,
             chown: words.chown,
             chmod: words.chmod,
             parents: words.parents,
             exclude: words.exclude,
-        }));
-        let made = self.push(at, op, name, lines.clone(), &platform)?;
-        state.root = match linked {
-            true => {
-                let merge = Op::Merge(MergeStep { lower: state.root, upper: made });
-                self.push(at, merge, String::new(), lines, &platform)?
-            }
-            false => made,
         };
-        state.layer(history, made);
+        if !linked {
+            state.root = self.push(at, Op::Copy(Box::new(step)), name, lines, &platform)?;
+            state.layer(history, state.root);
+            return Ok(());
+        }
+        let root = self.push(at, Op::Scratch, SCRATCH.to_owned(), None, &platform)?;
+        let alone = Op::Copy(Box::new(CopyStep { root, ..step.clone() }));
+        let upper = self.push(at, alone, name, lines.clone(), &platform)?;
+        let merge = Op::Merge(MergeStep { lower: state.root, upper, copy: Box::new(step) });
+        state.root = self.push(at, merge, String::new(), lines, &platform)?;
+        state.layer(history, upper);
         Ok(())
     }
 

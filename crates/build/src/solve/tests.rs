@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wharf_oci::Platform;
 
 use super::*;
-use crate::graph::{MergeStep, MkdirStep, Op};
+use crate::graph::{CopyStep, MergeStep, MkdirStep, Op};
 
 /// Counts what is done; the value of a step is its path.
 #[derive(Default)]
@@ -43,22 +43,26 @@ impl Worker for Counting {
         inputs: &[(NodeId, String)],
         key: &Digest,
     ) -> Result<String, String> {
-        let Op::Mkdir(step) = &node.op else { return Err("no step".to_owned()) };
-        if step.path == "bad" {
+        let path = match &node.op {
+            Op::Mkdir(step) => &step.path,
+            Op::Merge(step) => &step.copy.destination,
+            _ => return Err("no step".to_owned()),
+        };
+        if path == "bad" {
             return Err("it is bad".to_owned());
         }
         if let Some(barrier) = &self.together {
             barrier.wait();
         }
         self.executed.fetch_add(1, Ordering::SeqCst);
-        let value = format!("{}/{}", inputs[0].1, step.path);
+        let value = format!("{}/{path}", inputs[0].1);
         self.known.lock().unwrap().retain(|known| *known != value);
         self.cache.lock().unwrap().insert(key.clone(), value.clone());
         Ok(value)
     }
 
-    fn merge(&self, lower: &String, upper: &String) -> Result<String, String> {
-        Ok(format!("{lower}+{upper}"))
+    fn merge(&self, lower: &String, upper: &String) -> Result<Option<String>, String> {
+        Ok((lower != "/linked").then(|| format!("{lower}+{upper}")))
     }
 
     fn at_hand(&self, value: &String) -> Result<Option<String>, String> {
@@ -89,6 +93,20 @@ fn mkdir(root: usize, path: &str) -> Node {
     node(Op::Mkdir(MkdirStep { root: NodeId(root), path: path.to_owned(), user: String::new() }))
 }
 
+fn merge(lower: usize, upper: usize) -> Node {
+    let (lower, upper) = (NodeId(lower), NodeId(upper));
+    let copy = CopyStep {
+        root: lower,
+        sources: Vec::new(),
+        destination: "copied".to_owned(),
+        chown: None,
+        chmod: None,
+        parents: false,
+        exclude: Vec::new(),
+    };
+    node(Op::Merge(MergeStep { lower, upper, copy: Box::new(copy) }))
+}
+
 fn graph(nodes: Vec<Node>) -> Graph {
     Graph { nodes, ..Graph::default() }
 }
@@ -111,7 +129,6 @@ fn a_step_is_done_once() {
 #[test]
 fn what_is_merged_does_not_depend_on_what_is_below() {
     let worker = Counting::default();
-    let merge = |lower, upper| node(Op::Merge(MergeStep { lower: NodeId(lower), upper: NodeId(upper) }));
     let graph = graph(vec![node(Op::Scratch), mkdir(0, "a"), mkdir(0, "b"), merge(1, 2), mkdir(3, "c")]);
     let values = solve(&graph, &worker, &Claims::default(), &[]).unwrap();
     assert_eq!(values[3..], ["/a+/b", "/a+/b/c"]);
@@ -119,6 +136,9 @@ fn what_is_merged_does_not_depend_on_what_is_below() {
     other.nodes[1] = mkdir(0, "other");
     assert_eq!(solve(&other, &worker, &Claims::default(), &[]).unwrap()[3], "/other+/b");
     assert_eq!(worker.executed.load(Ordering::SeqCst), 5, "b is done once");
+    // Where it cannot be put on top, it is done there.
+    other.nodes[1] = mkdir(0, "linked");
+    assert_eq!(solve(&other, &worker, &Claims::default(), &[]).unwrap()[3], "/linked/copied");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use wharf_build::{
-    graph::{CopySource, CopyStep, Graph, MkdirStep, Node, NodeId, Op},
+    graph::{CopySource, CopyStep, Graph, MergeStep, MkdirStep, Node, NodeId, Op},
     solve::{Stage, Worker},
 };
 use wharf_oci::Digest;
@@ -196,6 +196,7 @@ impl Worker for Build<'_> {
                 }
             })?,
             Op::Copy(step) => self.copy(step, &scratch, inputs)?,
+            Op::Merge(step) => self.copy(&step.copy, &scratch, inputs)?,
             Op::Mkdir(step) => mkdir(step, &scratch.snapshot)?,
             _ => return Err(Error::system("a source is no step").into()),
         }
@@ -203,15 +204,18 @@ impl Worker for Build<'_> {
         Ok(self.seal(node, root, &scratch, key)?)
     }
 
-    fn merge(&self, lower: &Value, upper: &Value) -> Result<Value, StepError> {
+    fn merge(&self, lower: &Value, upper: &Value) -> Result<Option<Value>, StepError> {
         let (lower, upper) = (lower.layers()?, upper.layers()?);
         let mut chains = lower.chains.clone();
         for top in &upper.chains {
+            if !self.engine.store.is_addition(top, &chains)? {
+                return Ok(None);
+            }
             let layer = self.engine.store.stack(top, chains.last(), &self.lease)?;
             chains.push(layer.chain_id);
         }
         let (created, key) = (upper.created, upper.key.clone());
-        Ok(Value::Layers(Arc::new(Layers { chains, created, key, pending: None, base: None })))
+        Ok(Some(Value::Layers(Arc::new(Layers { chains, created, key, pending: None, base: None }))))
     }
 
     fn progress(&self, id: NodeId, stage: Stage<'_, Value, StepError>) {
@@ -274,7 +278,7 @@ impl<'a> Build<'a> {
             Ok(())
         };
         match &node.op {
-            Op::Copy(step) => {
+            Op::Copy(step) | Op::Merge(MergeStep { copy: step, .. }) => {
                 for source in &step.sources {
                     if let CopySource::Node { from, path, .. } = source
                         && *from == input
