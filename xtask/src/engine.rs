@@ -14,6 +14,7 @@ use anyhow::{Result, ensure};
 pub(crate) struct Engine {
     child: Child,
     binary: PathBuf,
+    bridge: String,
     /// Holds its socket, roots and log.
     pub(crate) folder: PathBuf,
 }
@@ -33,10 +34,12 @@ impl Engine {
         command.arg("--data-root").arg(folder.join("data")).arg("--exec-root").arg(folder.join("exec"));
         command.arg("--config-file").arg(config).args(["--bridge", bridge, "--cgroup-parent", bridge]);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let engine = Engine { child, binary: binary.to_owned(), folder: folder.to_owned() };
+        let (binary, bridge, folder) = (binary.to_owned(), bridge.to_owned(), folder.to_owned());
+        let engine = Engine { child, binary, bridge, folder };
         let limit = Instant::now() + Duration::from_secs(20);
         while !engine.client(&["version"]).output()?.status.success() {
-            ensure!(Instant::now() < limit, "the engine did not start, see {}", folder.join("log").display());
+            let log = engine.folder.join("log");
+            ensure!(Instant::now() < limit, "the engine did not start, see {}", log.display());
             thread::sleep(Duration::from_millis(20));
         }
         Ok(engine)
@@ -70,6 +73,13 @@ impl Drop for Engine {
         }
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
+        // An engine leaves its network to the next one; there is none.
+        for words in [
+            ["ip", "link", "delete", &self.bridge].as_slice(),
+            &["nft", "delete", "table", "ip", &self.bridge],
+        ] {
+            let _ = Command::new(words[0]).args(&words[1..]).stderr(Stdio::null()).status();
+        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
