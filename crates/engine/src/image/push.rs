@@ -155,10 +155,16 @@ impl Images {
             info: info.clone(),
             wanted: wanted.map(|layers| layers[at].digest.clone()),
         });
-        let placed = upload::upload(jobs.collect(), target, progress)?;
-        let config = image.config.clone().into_bytes();
-        let put = target.repository.put_blob(&image.record.id, config.into());
-        target.wait(put)?;
+        let jobs = jobs.collect();
+        let config = target.repository.put_blob(&image.record.id, image.config.clone().into_bytes().into());
+        // Layers are awaited on threads of their own: the configuration goes at the same time.
+        let (placed, config) = std::thread::scope(|scope| {
+            let config = scope.spawn(|| target.wait(config));
+            let placed = upload::upload(jobs, target, progress);
+            (placed, config.join().unwrap_or_else(|_| Err(Error::system("the configuration was not pushed"))))
+        });
+        let placed = placed?;
+        config?;
         body(image, &placed)
     }
 
