@@ -163,13 +163,13 @@ fn a_file_without_end_is_refused() {
 fn many_files() {
     let daemon = TestDaemon::start("buildmany");
     let folder = context(&daemon, "FROM busybox\nCOPY many /many\nRUN find /many -type f | wc -l\n");
-    for group in 0..20 {
+    for group in 0..100 {
         let below = folder.join(format!("many/{group}"));
         fs::create_dir_all(&below).unwrap();
         (0..1000).for_each(|number| fs::write(below.join(number.to_string()), "").unwrap());
     }
     let output = build(&daemon, &folder, &["-t", "many"]);
-    assert!(output.stderr.contains(" 20000\n"), "{}", output.stderr);
+    assert!(output.stderr.contains(" 100000\n"), "{}", output.stderr);
 }
 
 /// A small file system for the data root, lazily unmounted when dropped.

@@ -13,7 +13,7 @@ use wharf_tests::sha256;
 use crate::server::{MANIFEST, Server};
 
 /// The hash of "U*U", from the tests of the reference implementation of bcrypt.
-const HASH: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+pub(crate) const HASH: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 /// me:U*U and me:wrong.
 const RIGHT: &str = "Basic bWU6VSpV";
 const WRONG: &str = "Basic bWU6d3Jvbmc=";

@@ -4,7 +4,10 @@ use std::{fs, process::Command, sync::Barrier};
 
 use wharf_tests::{Archive, Oracle, Output, TestDaemon, until};
 
-use crate::server::{Server, noise};
+use crate::{
+    auth,
+    server::{Server, noise},
+};
 
 fn skopeo(args: &[&str]) -> String {
     let output = Command::new("skopeo").arg("--insecure-policy").args(args).output().unwrap();
@@ -208,6 +211,7 @@ fn with_docker_py(script: &str, daemon: &TestDaemon, server: &Server) -> String 
         ["python3", "/usr/bin/python3"].into_iter().find(has).expect("the tests need python3-docker");
     let mut command = Command::new(python);
     command.args(["-c", script]).env("DOCKER_HOST", daemon.host()).env("REGISTRY", &server.address);
+    command.env("FOLDER", &daemon.folder).env("DOCKER_CONFIG", daemon.folder.join(".docker"));
     Output::from(command.output().unwrap()).ok()
 }
 
@@ -233,4 +237,42 @@ print(client.images.get_registry_data(at + '/by/python:1').id)
     let said = with_docker_py(script, &daemon, &server);
     assert_eq!(said.lines().collect::<Vec<_>>(), [&*digest, "for python", &*digest, &*digest]);
     assert_eq!(arrives(&daemon, &server, "by/python", &digest, &[]), "for python");
+}
+
+/// The base needs a password, which the library sends as `X-Registry-Config`.
+#[test]
+fn docker_py_builds() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("htpasswd");
+    fs::write(&users, format!("me:{}\n", auth::HASH)).unwrap();
+    let environment =
+        [("REGISTRY_AUTH", "htpasswd"), ("REGISTRY_AUTH_HTPASSWD_PATH", users.to_str().unwrap())];
+    let server = Server::at(&folder.path().join("data"), &[], &environment);
+    let daemon = TestDaemon::start("dockerpyb");
+    daemon.run(&["login", "-u", "me", "-p", "U*U", &server.address]);
+    let base = format!("{}/base:1", server.address);
+    daemon.run(&["tag", "busybox", &base]);
+    daemon.run(&["push", "-q", &base]);
+    daemon.run(&["rmi", &base]);
+    let script = r#"
+import docker, io, os
+at, folder = os.environ['REGISTRY'], os.environ['FOLDER'] + '/context'
+os.mkdir(folder)
+open(folder + '/f', 'w').write('copied\n')
+text = f"FROM {at}/base:1\nARG WHO\nCOPY f /f\nRUN cat /f; echo built for $WHO >/who\nLABEL a=b\nCMD [\"cat\", \"/who\"]\n"
+open(folder + '/Dockerfile', 'w').write(text)
+client = docker.from_env()
+image, log = client.images.build(path=folder, tag='py:1', buildargs={'WHO': 'python'}, rm=True)
+text = ''.join(line.get('stream', '') for line in log)
+assert 'copied' in text and 'Successfully built' in text and 'Successfully tagged py:1' in text, text
+print(image.tags[0], image.labels['a'])
+print(client.containers.run(image, remove=True).decode().strip())
+try:
+    client.images.build(fileobj=io.BytesIO(b'FROM py:1\nRUN exit 3\n'))
+except docker.errors.BuildError as error:
+    print(error)
+"#;
+    let said = with_docker_py(script, &daemon, &server);
+    let failed = "The command '/bin/sh -c exit 3' returned a non-zero code: 3";
+    assert_eq!(said.lines().collect::<Vec<_>>(), ["py:1 b", "built for python", failed]);
 }
