@@ -5,30 +5,11 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
 };
 
-use wharf_tests::{Output, TestDaemon};
-
-/// A folder with a Dockerfile and files.
-fn context(daemon: &TestDaemon, dockerfile: &str, files: &[(&str, &str)]) -> PathBuf {
-    let folder = daemon.folder.join("context");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
-    for (path, content) in files {
-        let path = folder.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-    folder
-}
-
-fn build(daemon: &TestDaemon, folder: &Path, args: &[&str]) -> Output {
-    let folder = folder.to_str().unwrap();
-    daemon.wharf(&[&["build", "--progress", "plain"], args, &[folder]].concat())
-}
+use wharf_tests::TestDaemon;
 
 /// The kernel deletes links some time after their namespace.
 fn nothing_left(daemon: &TestDaemon) {
@@ -36,42 +17,28 @@ fn nothing_left(daemon: &TestDaemon) {
     assert!(gone, "{:?}", daemon.leftovers());
 }
 
-/// Names of the steps that came from the cache. Lines of steps that are done at once may come in any order.
-fn cached(output: &Output) -> Vec<String> {
-    let mut names = std::collections::HashMap::new();
-    let mut found = Vec::new();
-    for (step, text) in output.stderr.lines().filter_map(|line| line.split_once(' ')) {
-        if text.starts_with('[') {
-            names.insert(step, text);
-        } else if text == "CACHED" {
-            found.push(names[step].to_owned());
-        }
-    }
-    found
-}
-
 #[test]
 fn steps_are_cached_by_what_goes_in() {
     let daemon = TestDaemon::start("buildcache");
     let text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid >/id\nCOPY f /f\nRUN cat /f /id >/both\n";
-    let folder = context(&daemon, text, &[("f", "one\n")]);
-    let first = build(&daemon, &folder, &["-t", "a"]);
+    let folder = daemon.context(text, &[("f", "one\n")]);
+    let first = daemon.build(&folder, &["-t", "a"]);
     assert_eq!(first.code, 0, "{}", first.stderr);
-    assert_eq!(cached(&first), [""; 0]);
+    assert_eq!(first.cached(), [""; 0]);
     let id = |name: &str| daemon.run(&["image", "inspect", "-f", "{{.Id}}", name]);
-    assert_eq!(cached(&build(&daemon, &folder, &["-t", "b"])).len(), 3);
+    assert_eq!(daemon.build(&folder, &["-t", "b"]).cached().len(), 3);
     assert_eq!(id("a"), id("b"), "the same build is the same image");
     fs::write(folder.join("f"), "two\n").unwrap();
     assert_eq!(
-        cached(&build(&daemon, &folder, &["-t", "c"])),
+        daemon.build(&folder, &["-t", "c"]).cached(),
         ["[2/4] RUN cat /proc/sys/kernel/random/uuid >/id"]
     );
     assert!(daemon.run(&["run", "--rm", "c", "cat", "/both"]).starts_with("two\n"));
     let uuid = |name: &str| daemon.run(&["run", "--rm", name, "cat", "/id"]);
     assert_eq!(uuid("a"), uuid("c"));
     fs::set_permissions(folder.join("f"), fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(cached(&build(&daemon, &folder, &["-t", "d"])).len(), 1, "modes matter");
-    assert_eq!(cached(&build(&daemon, &folder, &["--no-cache", "-t", "e"])), [""; 0]);
+    assert_eq!(daemon.build(&folder, &["-t", "d"]).cached().len(), 1, "modes matter");
+    assert_eq!(daemon.build(&folder, &["--no-cache", "-t", "e"]).cached(), [""; 0]);
     assert_ne!(uuid("a"), uuid("e"));
     nothing_left(&daemon);
 }
@@ -79,8 +46,8 @@ fn steps_are_cached_by_what_goes_in() {
 #[test]
 fn a_failing_step_shows_where_and_why() {
     let daemon = TestDaemon::start("buildfail");
-    let folder = context(&daemon, "FROM busybox\nRUN echo before; exit 9\nRUN true\n", &[]);
-    let failed = build(&daemon, &folder, &[]);
+    let folder = daemon.context("FROM busybox\nRUN echo before; exit 9\nRUN true\n", &[]);
+    let failed = daemon.build(&folder, &[]);
     assert_eq!(failed.code, 1);
     for part in [
         " before\n",
@@ -92,8 +59,8 @@ fn a_failing_step_shows_where_and_why() {
         assert!(failed.stderr.contains(part), "{part:?} in {}", failed.stderr);
     }
     assert_eq!(daemon.run(&["ps", "-aq"]), "");
-    let folder = context(&daemon, "FROM busybox\nENV A=b\nWORKDIR /w\nRUN echo left >file; false\n", &[]);
-    assert_eq!(build(&daemon, &folder, &[]).code, 1);
+    let folder = daemon.context("FROM busybox\nENV A=b\nWORKDIR /w\nRUN echo left >file; false\n", &[]);
+    assert_eq!(daemon.build(&folder, &[]).code, 1);
     assert_eq!(daemon.run(&["builder", "shell", "sh", "-c", "cat file; echo $A"]), "left\nb");
     let again = daemon.wharf(&["builder", "shell"]);
     assert_eq!(again.stderr, "Error response from daemon: no failed build step is kept\n");
@@ -108,7 +75,7 @@ fn copies_stay_inside_and_know_their_owners() {
                 FROM busybox\nRUN ln -s ../../../../../../tmp/escape /link\nCOPY f /link/f\n\
                 COPY --from=other /out/passwd /passwd\nCOPY --from=other /d /d\nCOPY --chown=app --chmod=640 f /own\n\
                 COPY . /all/\nWORKDIR /made/here\nCOPY f .\n";
-    let folder = context(&daemon, text, &[("f", "content\n"), ("sub/deep/g", "g\n")]);
+    let folder = daemon.context(text, &[("f", "content\n"), ("sub/deep/g", "g\n")]);
     symlink("/etc/shadow", folder.join("outside")).unwrap();
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -118,7 +85,7 @@ fn copies_stay_inside_and_know_their_owners() {
         0,
     )
     .unwrap();
-    let built = build(&daemon, &folder, &["-t", "copies"]);
+    let built = daemon.build(&folder, &["-t", "copies"]);
     assert_eq!(built.code, 0, "{}", built.stderr);
     let script = "cat /tmp/escape/f /made/here/f; head -1 /passwd; stat -c '%u:%g' /d/x; stat -c '%u:%g %a' /own; \
                   readlink /all/outside; cat /all/sub/deep/g; ls /all";
@@ -134,7 +101,7 @@ fn many_files_arrive_as_they_are() {
     let daemon = TestDaemon::start("buildmany");
     let text = "FROM busybox\nRUN mkdir -p /there/d1; echo old >/there/d1/f0; echo other >/there/other\n\
                 COPY src /new/\nCOPY src /there/\nCOPY src/d1 src/d2 /two/\n";
-    let folder = context(&daemon, text, &[]);
+    let folder = daemon.context(text, &[]);
     // `d1.b` stands between `d1` and what is in it.
     for (number, parent) in ["d1", "d1/deep", "d1.b", "d2"].into_iter().cycle().take(600).enumerate() {
         let path = folder.join("src").join(parent).join(format!("f{number}"));
@@ -148,7 +115,7 @@ fn many_files_arrive_as_they_are() {
     for parent in ["d1/deep", "d1", "d1.b", "d2"] {
         fs::File::open(folder.join("src").join(parent)).unwrap().set_modified(old).unwrap();
     }
-    let built = build(&daemon, &folder, &["-t", "many"]);
+    let built = daemon.build(&folder, &["-t", "many"]);
     assert_eq!(built.code, 0, "{}", built.stderr);
     let list = "export LC_ALL=C; find d1 d1.b d2 | sort | xargs stat -c '%n %f %Y'; \
                 find d1 d1.b d2 -type f | sort | xargs cat | md5sum";
@@ -163,10 +130,10 @@ fn many_files_arrive_as_they_are() {
     // A failure in the middle of it leaves nothing, and does not keep the next build from succeeding.
     let text = format!("{text}RUN mkdir -p /bad/d2/f3\nCOPY src /bad/\n");
     fs::write(folder.join("Dockerfile"), text).unwrap();
-    let failed = build(&daemon, &folder, &["-t", "bad"]);
+    let failed = daemon.build(&folder, &["-t", "bad"]);
     assert!(failed.code == 1 && failed.stderr.contains("it is a directory"), "{}", failed.stderr);
     fs::remove_file(folder.join("src/d2/f3")).unwrap();
-    assert_eq!(build(&daemon, &folder, &["-t", "bad"]).code, 0);
+    assert_eq!(daemon.build(&folder, &["-t", "bad"]).code, 0);
     nothing_left(&daemon);
 }
 
@@ -177,11 +144,11 @@ fn mounts_leave_nothing_behind() {
         RUN --mount=type=secret,id=s --mount=type=cache,target=/c --mount=type=bind,source=f,target=/b \
         --mount=type=tmpfs,target=/t cat /run/secrets/s /b >/got; echo x >>/c/n; touch /t/x\n\
         RUN --mount=type=cache,target=/c wc -l </c/n >/count\n";
-    let folder = context(&daemon, text, &[("f", "bound\n")]);
+    let folder = daemon.context(text, &[("f", "bound\n")]);
     let secret = daemon.folder.join("secret");
     fs::write(&secret, "hidden\n").unwrap();
     let secret = format!("id=s,src={}", secret.display());
-    let built = build(&daemon, &folder, &["--secret", &secret, "-t", "m"]);
+    let built = daemon.build(&folder, &["--secret", &secret, "-t", "m"]);
     assert_eq!(built.code, 0, "{}", built.stderr);
     let script = "cat /got /count; ls -d /c /b /t /run 2>/dev/null; true";
     assert_eq!(daemon.run(&["run", "--rm", "m", "sh", "-c", script]), "hidden\nbound\n1");
@@ -193,9 +160,9 @@ fn files_come_out() {
     let daemon = TestDaemon::start("buildout");
     let text =
         "FROM busybox AS make\nRUN mkdir /o && echo made >/o/a\nFROM scratch\nCOPY --from=make /o/a /sub/a\n";
-    let folder = context(&daemon, text, &[]);
+    let folder = daemon.context(text, &[]);
     let out = daemon.folder.join("out");
-    let built = build(&daemon, &folder, &["-o", out.to_str().unwrap()]);
+    let built = daemon.build(&folder, &["-o", out.to_str().unwrap()]);
     assert_eq!(built.code, 0, "{}", built.stderr);
     assert_eq!(fs::read_to_string(out.join("sub/a")).unwrap(), "made\n");
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
@@ -205,8 +172,8 @@ fn files_come_out() {
 #[test]
 fn the_cache_is_pruned() {
     let daemon = TestDaemon::start("buildprune");
-    let folder = context(&daemon, "FROM busybox\nRUN dd if=/dev/zero of=/z bs=1024 count=100\n", &[]);
-    build(&daemon, &folder, &["-t", "im"]);
+    let folder = daemon.context("FROM busybox\nRUN dd if=/dev/zero of=/z bs=1024 count=100\n", &[]);
+    daemon.build(&folder, &["-t", "im"]);
     let count = || {
         let rows = daemon.run(&["system", "df", "--format", "{{.TotalCount}}"]);
         rows.lines().last().unwrap().to_owned()
@@ -220,7 +187,7 @@ fn the_cache_is_pruned() {
 #[test]
 fn a_client_that_goes_away_ends_its_build() {
     let daemon = TestDaemon::start("buildgone");
-    let folder = context(&daemon, "FROM busybox\nRUN echo began; exec sleep 1234\n", &[]);
+    let folder = daemon.context("FROM busybox\nRUN echo began; exec sleep 1234\n", &[]);
     let mut client = daemon.command(&["build", "--progress", "plain", folder.to_str().unwrap()]);
     let mut client = client.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stderr.take().unwrap()));
@@ -233,10 +200,9 @@ fn a_client_that_goes_away_ends_its_build() {
 #[test]
 fn entitlements_are_asked_for() {
     let daemon = TestDaemon::start("buildallow");
-    let folder =
-        context(&daemon, "FROM busybox\nRUN --security=insecure grep CapEff /proc/self/status\n", &[]);
+    let folder = daemon.context("FROM busybox\nRUN --security=insecure grep CapEff /proc/self/status\n", &[]);
     let refused = |args: &[&str], reason: &str| {
-        let output = build(&daemon, &folder, args);
+        let output = daemon.build(&folder, args);
         assert_eq!(output.code, 1, "{}", output.stderr);
         assert!(output.stderr.contains(&format!("ERROR: failed to build: {reason}\n")), "{}", output.stderr);
     };
@@ -246,21 +212,21 @@ fn entitlements_are_asked_for() {
         "failed to solve: failed to load LLB: security.insecure is not allowed",
     );
     refused(&["--allow", "bogus"], "unknown entitlement bogus");
-    assert_eq!(build(&daemon, &folder, &["--allow", "security.insecure"]).code, 0);
-    let folder = context(&daemon, "FROM busybox\nRUN --network=host true\n", &[]);
+    assert_eq!(daemon.build(&folder, &["--allow", "security.insecure"]).code, 0);
+    let folder = daemon.context("FROM busybox\nRUN --network=host true\n", &[]);
     refused(&[], "failed to solve: failed to load LLB: network.host is not allowed");
-    assert_eq!(build(&daemon, &folder, &["--network", "host"]).code, 0);
-    assert_eq!(build(&daemon, &folder, &["--allow", "network.host"]).code, 0);
+    assert_eq!(daemon.build(&folder, &["--network", "host"]).code, 0);
+    assert_eq!(daemon.build(&folder, &["--allow", "network.host"]).code, 0);
 }
 
 /// Docker leaves xz to a program of the host and copies the archive as it is where that is missing.
 #[test]
 fn xz_is_unpacked() {
     let daemon = TestDaemon::start("buildxz");
-    let folder = context(&daemon, "FROM busybox\nADD a.txz /a/\n", &[]);
+    let folder = daemon.context("FROM busybox\nADD a.txz /a/\n", &[]);
     let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("dockerfiles/context/archive.txz");
     fs::copy(packed, folder.join("a.txz")).unwrap();
-    assert_eq!(build(&daemon, &folder, &["-t", "xz"]).code, 0);
+    assert_eq!(daemon.build(&folder, &["-t", "xz"]).code, 0);
     assert_eq!(daemon.run(&["run", "--rm", "xz", "cat", "/a/in/p.txt"]), "packed");
 }
 
@@ -268,7 +234,7 @@ fn xz_is_unpacked() {
 fn what_is_not_understood_is_refused() {
     let daemon = TestDaemon::start("buildrefuse");
     let refused = |dockerfile: &str, args: &[&str], reason: &str| {
-        let output = build(&daemon, &context(&daemon, dockerfile, &[]), args);
+        let output = daemon.build(&daemon.context(dockerfile, &[]), args);
         assert_ne!(output.code, 0, "{dockerfile}");
         assert!(output.stderr.contains(reason), "{reason}: {}", output.stderr);
     };
@@ -282,5 +248,5 @@ fn what_is_not_understood_is_refused() {
     refused(required, &[], "no SSH key \"default\" forwarded from the client");
     let optional =
         "# syntax=docker/dockerfile:1\nFROM busybox\nRUN --mount=type=ssh test -z \"$SSH_AUTH_SOCK\"\n";
-    assert_eq!(build(&daemon, &context(&daemon, optional, &[]), &[]).code, 0);
+    assert_eq!(daemon.build(&daemon.context(optional, &[]), &[]).code, 0);
 }

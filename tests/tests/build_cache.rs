@@ -13,17 +13,10 @@ use wharf_tests::{Output, Registry, TestDaemon, sha256};
 const TEXT: &str = "FROM busybox AS first\nRUN cat /proc/sys/kernel/random/uuid >/id; echo big >/only-here\n\
     RUN cp /id /result\nFROM busybox\nCOPY --from=first /result /result\nRUN cat /result >/copy\nCOPY f /f\n";
 
-fn context(daemon: &TestDaemon, dockerfile: &str) -> PathBuf {
-    let folder = daemon.folder.join("context");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
-    fs::write(folder.join("f"), "file\n").unwrap();
-    folder
-}
+const FILES: &[(&str, &str)] = &[("f", "file\n")];
 
 fn build(daemon: &TestDaemon, folder: &Path, args: &[&str]) -> Output {
-    let folder = folder.to_str().unwrap();
-    let built = daemon.wharf(&[&["build", "--progress", "plain"], args, &[folder]].concat());
+    let built = daemon.build(folder, args);
     assert_eq!(built.code, 0, "{}\n{}", built.stderr, daemon.log());
     built
 }
@@ -48,7 +41,7 @@ fn a_registry_has_the_whole_cache() {
     let (one, two) = (TestDaemon::start("cacheone"), TestDaemon::start("cachetwo"));
     let registry = Registry::start(&one.folder);
     let cache = format!("{}/cache:x", registry.address);
-    let folder = context(&one, TEXT);
+    let folder = one.context(TEXT, FILES);
     let exported =
         build(&one, &folder, &["-t", "a", "--cache-to", &format!("type=registry,ref={cache},mode=max")]);
     for part in
@@ -81,7 +74,7 @@ fn a_small_cache_knows_the_steps_it_has_no_layers_of() {
     let registry = Registry::start(&one.folder);
     let cache = format!("{}/cache", registry.address);
     let to = format!("type=registry,ref={cache},image-manifest=false");
-    let folder = context(&one, TEXT);
+    let folder = one.context(TEXT, FILES);
     build(&one, &folder, &["-t", "a", "--cache-to", &to]);
     let imported = build(&two, &folder, &["-t", "a", "--cache-from", &format!("type=registry,ref={cache}")]);
     assert_eq!(cached(&imported), 5, "{}", imported.stderr);
@@ -100,7 +93,7 @@ fn an_image_has_its_own_cache() {
     let (one, two) = (TestDaemon::start("cacheinl"), TestDaemon::start("cachein2"));
     let registry = Registry::start(&one.folder);
     let name = format!("{}/app:1", registry.address);
-    let folder = context(&one, TEXT);
+    let folder = one.context(TEXT, FILES);
     build(&one, &folder, &["-t", &name, "--cache-to", "type=inline", "--push"]);
     let imported = build(&two, &folder, &["-t", &name, "--cache-from", &name]);
     assert_eq!(cached(&imported), 5, "{}", imported.stderr);
@@ -116,7 +109,7 @@ fn an_image_has_its_own_cache() {
 #[test]
 fn a_folder_has_the_whole_cache() {
     let (one, two) = (TestDaemon::start("cachefol"), TestDaemon::start("cachefo2"));
-    let folder = context(&one, TEXT);
+    let folder = one.context(TEXT, FILES);
     let cache = one.folder.join("cache");
     let (to, from) = (
         format!("type=local,dest={},mode=max", cache.display()),
@@ -140,7 +133,7 @@ fn a_folder_has_the_whole_cache() {
 #[test]
 fn a_bad_cache_is_no_reason_to_fail() {
     let (one, two) = (TestDaemon::start("cachebad"), TestDaemon::start("cacheba2"));
-    let folder = context(&one, TEXT);
+    let folder = one.context(TEXT, FILES);
     let cache = one.folder.join("cache");
     let (to, from) = (
         format!("type=local,dest={},mode=max", cache.display()),
@@ -196,7 +189,7 @@ fn secrets_are_in_no_cache() {
     let registry = Registry::start(&daemon.folder);
     let text = "FROM busybox\nRUN --mount=type=secret,id=s --mount=type=secret,id=e,env=E \
         test -s /run/secrets/s && test -n \"$E\" && echo done >/done\n";
-    let folder = context(&daemon, text);
+    let folder = daemon.context(text, FILES);
     let secret = daemon.folder.join("secret");
     fs::write(&secret, "GEHEIMNIS-OF-FILE").unwrap();
     let cache = daemon.folder.join("cache");
@@ -243,11 +236,11 @@ fn layers_of_base_images_are_fetched_when_something_needs_them() {
     for (base, text) in
         [(&tools, "FROM busybox\nRUN echo tool >/only-here\n"), (&small, "FROM busybox\nENV A=b\n")]
     {
-        build(&one, &context(&one, text), &["-t", base, "--push"]);
+        build(&one, &one.context(text, FILES), &["-t", base, "--push"]);
     }
     let text =
         format!("FROM {tools} AS make\nRUN cat /only-here >/out\nFROM {small}\nCOPY --from=make /out /out\n");
-    let folder = context(&one, &text);
+    let folder = one.context(&text, FILES);
     build(&one, &folder, &["--cache-to", &format!("type=registry,ref={cache},mode=max")]);
     let cached_all = build(&two, &folder, &["-t", "a", "--cache-from", &cache]);
     assert_eq!(cached(&cached_all), 2, "{}", cached_all.stderr);

@@ -228,7 +228,7 @@ pub(crate) fn validate_logging(log: &LogConfig) -> Result<()> {
     error.map_or(Ok(()), |error| Err(Error::invalid(error)))
 }
 
-/// Where a log is kept, and how much of it, as driver and options of the container say.
+/// How much of a log is kept, as its driver and options say.
 ///
 /// # Errors
 /// A value of an option is wrong, in Docker's words.

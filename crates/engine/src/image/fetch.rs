@@ -16,9 +16,9 @@ use wharf_oci::image::Descriptor;
 use wharf_registry::{BlobStream, Error as RegistryError, Repository};
 use wharf_store::Partial;
 
-use super::bar;
 use super::cancel::Cancel;
 use super::claims::Claims;
+use super::{Images, bar};
 use crate::{Error, Result};
 
 /// Parts of a blob between the network and the unpacking thread.
@@ -65,6 +65,20 @@ pub(super) struct Origin<'a> {
     pub(super) cancel: &'a Cancel,
     /// Layers fetched at once.
     pub(super) parallel: usize,
+}
+
+impl Images {
+    /// A place where layers are fetched from, as this engine does it.
+    pub(super) fn origin<'a>(
+        &'a self,
+        repository: &'a Repository,
+        layers: &'a dyn Layers,
+        runtime: &'a Handle,
+        cancel: &'a Cancel,
+    ) -> Origin<'a> {
+        let parallel = self.parallel().downloads;
+        Origin { repository, layers, claims: &self.claims, runtime, cancel, parallel }
+    }
 }
 
 /// Fetches `jobs`, the lowest first, several at once. Layers that are there are left alone. The first failure ends everything; layers that

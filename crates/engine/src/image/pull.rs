@@ -235,14 +235,7 @@ impl Images {
                     .ok_or_else(failure::cancelled)?
                     .map_err(failure::registry)?;
                 let layers = Ingest { store: &self.store, lease: &lease, repository: reference.name() };
-                let from = Origin {
-                    repository,
-                    layers: &layers,
-                    claims: &self.claims,
-                    runtime: &runtime,
-                    cancel: &request.cancel,
-                    parallel: self.parallel().downloads,
-                };
+                let from = self.origin(repository, &layers, &runtime, &request.cancel);
                 self.fetch_layers(id, jobs(&image.manifest, &config)?, &from, progress)?;
                 config
             }
@@ -293,14 +286,7 @@ impl Images {
         let runtime = runtime()?;
         let lease = self.store.lease();
         let layers = Ingest { store: &self.store, lease: &lease, repository: reference.name() };
-        let from = Origin {
-            repository,
-            layers: &layers,
-            claims: &self.claims,
-            runtime: &runtime,
-            cancel,
-            parallel: self.parallel().downloads,
-        };
+        let from = self.origin(repository, &layers, &runtime, cancel);
         let id = announced.id();
         self.fetch_layers(id, jobs(&image.manifest, config_bytes)?, &from, progress)?;
         let arrived = Arrived { config: config_bytes, manifest: &image.body, digest: &image.digest };

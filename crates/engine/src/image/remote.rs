@@ -5,7 +5,7 @@ use wharf_oci::{Digest, Reference};
 use wharf_registry::{Fetched, Repository};
 use wharf_store::{LayerInfo, LayerOrigin, Lease};
 
-use super::fetch::{self, Job, Origin};
+use super::fetch::{self, Job};
 use super::pull::Ingest;
 use super::push::mount_sources;
 use super::upload::{self, Job as Upload, Target};
@@ -87,14 +87,8 @@ impl Images {
             parent: layer.parent.clone(),
         };
         let ingest = Ingest { store: &self.store, lease, repository: remote.reference.name() };
-        let origin = Origin {
-            repository: &remote.repository,
-            layers: &ingest,
-            claims: &self.claims,
-            runtime: &runtime()?,
-            cancel,
-            parallel: self.parallel().downloads,
-        };
+        let runtime = runtime()?;
+        let origin = self.origin(&remote.repository, &ingest, &runtime, cancel);
         fetch::fetch(layers.iter().map(job).collect(), &origin, &mut |_| {})
     }
 
