@@ -109,6 +109,9 @@ impl AsyncWrite for Transport {
     }
 }
 
+/// Bytes of a body that are read at once: the hand-over from the thread that reads a file costs more than small buffers save.
+const PART: usize = 1 << 20;
+
 /// A request body that is made while it is sent, such as an archive.
 pub struct Upload(UnsyncBoxBody<Bytes, io::Error>);
 
@@ -120,7 +123,7 @@ impl Upload {
 
     /// A body of what `reader` yields.
     pub fn reader(reader: impl AsyncRead + Send + 'static) -> Self {
-        Self::stream(tokio_util::io::ReaderStream::with_capacity(reader, 64 * 1024))
+        Self::stream(tokio_util::io::ReaderStream::with_capacity(reader, PART))
     }
 }
 
