@@ -6,11 +6,32 @@ use serde_json::Value as Json;
 use wharf_template::{Call, Object, Value};
 
 /// Named values, which a template reads as methods of a Go object.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Row {
     type_name: &'static str,
-    values: Vec<(&'static str, Value)>,
+    values: Vec<(&'static str, Cell)>,
     labels: Option<BTreeMap<String, String>>,
+}
+
+/// A value, or how it is made once it is asked for: of a long list most templates read a few columns.
+enum Cell {
+    Value(Value),
+    Made(Box<dyn Fn() -> String + Send + Sync>),
+}
+
+impl Cell {
+    fn value(&self) -> Value {
+        match self {
+            Self::Value(value) => value.clone(),
+            Self::Made(make) => Value::text(make()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.value().fmt(f)
+    }
 }
 
 impl Row {
@@ -21,13 +42,23 @@ impl Row {
 
     /// Adds a value.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.values.push((name, value.into()));
+        self.values.push((name, Cell::Value(value.into())));
+        self
+    }
+
+    /// Adds a value that costs something to make.
+    pub(crate) fn with_made(
+        mut self,
+        name: &'static str,
+        make: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.values.push((name, Cell::Made(Box::new(make))));
         self
     }
 
     /// Adds the labels: `.Labels` is all of them, `.Label "key"` one.
     pub(crate) fn labels(mut self, labels: BTreeMap<String, String>) -> Self {
-        self.values.push(("Labels", Value::text(super::label_list(&labels))));
+        self.values.push(("Labels", Cell::Value(Value::text(super::label_list(&labels)))));
         self.labels = Some(labels);
         self
     }
@@ -52,14 +83,16 @@ impl Object for Row {
             _ => match self.values.iter().find(|(n, _)| *n == name) {
                 None => Call::Unknown,
                 Some(_) if !args.is_empty() => Call::WrongArguments(0),
-                Some((_, value)) => Call::Value(value.clone()),
+                Some((_, cell)) => Call::Value(cell.value()),
             },
         }
     }
 
     fn json(&self) -> Json {
-        let sorted: BTreeMap<_, _> = self.values.iter().map(|(name, value)| (*name, value)).collect();
-        Json::Object(sorted.into_iter().map(|(name, value)| (name.to_owned(), value.to_json())).collect())
+        let sorted: BTreeMap<_, _> = self.values.iter().map(|(name, cell)| (*name, cell)).collect();
+        Json::Object(
+            sorted.into_iter().map(|(name, cell)| (name.to_owned(), cell.value().to_json())).collect(),
+        )
     }
 }
 

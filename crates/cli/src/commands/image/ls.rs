@@ -140,8 +140,8 @@ pub(crate) fn names(image: &Summary, by_digest: bool) -> Vec<Name> {
 
 /// An image under one of its names as templates see it.
 pub(crate) fn row(image: &Summary, name: Name, truncate: bool) -> Row {
-    let size = |bytes: i64| if bytes == -1 { "N/A".to_owned() } else { render::human_size(bytes as f64) };
-    let unique = if image.shared_size == -1 { -1 } else { image.size - image.shared_size };
+    let (size, shared, created) = (image.size, image.shared_size, image.created);
+    let unique = if shared == -1 { -1 } else { size - shared };
     let containers = if image.containers == -1 { "N/A".to_owned() } else { image.containers.to_string() };
     let id = if truncate { render::truncate_id(&image.id) } else { &image.id };
     Row::new("*formatter.imageContext")
@@ -149,13 +149,18 @@ pub(crate) fn row(image: &Summary, name: Name, truncate: bool) -> Row {
         .with("Repository", name.repository)
         .with("Tag", name.tag)
         .with("Digest", name.digest)
-        .with("CreatedSince", render::age(image.created))
-        .with("CreatedAt", render::go_time(image.created))
-        .with("Size", render::human_size_3(image.size as f64))
+        .with_made("CreatedSince", move || render::age(created))
+        .with_made("CreatedAt", move || render::go_time(created))
+        .with_made("Size", move || render::human_size_3(size as f64))
         .with("Containers", containers)
-        .with("VirtualSize", size(image.size))
-        .with("SharedSize", size(image.shared_size))
-        .with("UniqueSize", size(unique))
+        .with_made("VirtualSize", move || known_size(size))
+        .with_made("SharedSize", move || known_size(shared))
+        .with_made("UniqueSize", move || known_size(unique))
+}
+
+/// A size in words; -1 is one that the engine did not tell.
+fn known_size(bytes: i64) -> String {
+    if bytes == -1 { "N/A".to_owned() } else { render::human_size(bytes as f64) }
 }
 
 #[cfg(test)]
