@@ -58,7 +58,9 @@ pub(crate) fn serve(call: &Call, digest: &Digest, reader: Arc<dyn Reader>) -> Re
         reply::set(response.headers_mut(), ETAG, &etag);
         return response;
     }
-    let range = call.header(RANGE).filter(|_| call.header(IF_RANGE).is_none_or(|tag| tag == etag));
+    // A range of anything but GET is to be ignored (RFC 9110, section 14.2).
+    let ranged = call.method == Method::GET && call.header(IF_RANGE).is_none_or(|tag| tag == etag);
+    let range = call.header(RANGE).filter(|_| ranged);
     let (status, start, end) = match wanted(range, size) {
         Wanted::Whole => (StatusCode::OK, 0, size),
         Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),

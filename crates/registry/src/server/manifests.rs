@@ -21,6 +21,9 @@ use super::{Registry, blocking};
 /// `OCI-Subject`: says that the registry keeps referrers.
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
+/// `Warning` of what could not be checked, in the one form that the specification allows.
+const STALE: &str = "299 - \"the upstream does not answer: this may be old\"";
+
 /// A manifest of the registry.
 pub(crate) struct Found {
     /// Its digest.
@@ -51,7 +54,7 @@ pub(crate) async fn get(call: &Call, name: Name, reference: Reference) -> Result
     reply::set(headers, ETAG, &etag);
     reply::set(headers, reply::DIGEST, found.digest.as_str());
     if stale {
-        reply::set(headers, http::header::WARNING, "111 - \"the upstream does not answer\"");
+        reply::set(headers, http::header::WARNING, STALE);
     }
     Ok(response)
 }

@@ -185,13 +185,20 @@ impl Store {
             }
             self.storage.touch(&layout::blob(&blob.digest))?;
         }
-        for manifest in &document.manifests {
-            let revision = layout::revision(name, &manifest.digest);
-            if !self.linked(&revision)? || self.storage.stat(&layout::blob(&manifest.digest))?.is_none() {
-                return Err(missing(&manifest.digest));
+        for entry in &document.manifests {
+            let revision = layout::revision(name, &entry.digest);
+            let is_manifest = self.linked(&revision)?;
+            // compat: caches of builds are indexes of layers, which the reference registry takes as well.
+            if !is_manifest && !self.linked(&layout::layer(name, &entry.digest))? {
+                return Err(missing(&entry.digest));
             }
-            self.storage.touch(&format!("{revision}/{LINK}"))?;
-            self.storage.touch(&layout::blob(&manifest.digest))?;
+            if self.storage.stat(&layout::blob(&entry.digest))?.is_none() {
+                return Err(missing(&entry.digest));
+            }
+            if is_manifest {
+                self.storage.touch(&format!("{revision}/{LINK}"))?;
+            }
+            self.storage.touch(&layout::blob(&entry.digest))?;
         }
         Ok(())
     }
@@ -245,6 +252,10 @@ impl Store {
         let mut found = Vec::new();
         let mut left = vec![String::new()];
         while let Some(prefix) = left.pop() {
+            if !prefix.is_empty() && Name::parse(&prefix).is_none() {
+                // Nothing below has a name either.
+                continue;
+            }
             let folder = if prefix.is_empty() { "" } else { "/" };
             let entries = self.storage.list(&format!("{}{folder}{prefix}", layout::repositories()))?;
             if entries.iter().any(|entry| is_part(entry)) {
