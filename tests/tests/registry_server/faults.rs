@@ -1,9 +1,8 @@
-//! Broken connections, killed servers, lies, slowness, full disks: what was acknowledged stays, the rest costs nothing.
+//! Broken connections, killed servers, lies, slowness: what was acknowledged stays, the rest costs nothing.
 
 use std::{
     fs,
     io::{Read, Write},
-    process::Command,
     thread,
     time::Duration,
 };
@@ -145,44 +144,6 @@ fn slow_clients_are_left_behind_and_cost_others_nothing() {
     }
     Answer::read(body, false).refused(408, "BLOB_UPLOAD_INVALID");
     assert_eq!(stored(&server, &upload), 10);
-}
-
-#[test]
-fn a_full_disk_is_said_so_and_given_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Tmpfs::mount(folder.path(), "8m");
-    let server = Server::at(folder.path(), &[], &[]);
-    let kept = server.image("a", "v1", &noise(100_000));
-    let data = noise(20 << 20);
-    for _ in 0..2 {
-        let upload = server.begin("a");
-        let answer = server.send("PUT", &with_digest(&upload, &sha256(&data)), &[], &data);
-        assert_eq!(answer.status, 507, "{answer:?}");
-        assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains("no space left"));
-        server.get(&upload).refused(404, "BLOB_UPLOAD_UNKNOWN");
-    }
-    // There is room for what fits, and what was there is there.
-    server.blob("a", &noise(4 << 20));
-    assert_eq!(server.get(&format!("/v2/a/manifests/{kept}")).status, 200);
-    drop(server);
-    drop(disk);
-}
-
-struct Tmpfs(std::path::PathBuf);
-
-impl Tmpfs {
-    fn mount(at: &std::path::Path, size: &str) -> Tmpfs {
-        let options = format!("size={size}");
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).status();
-        assert!(status.unwrap().success());
-        Tmpfs(at.to_owned())
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

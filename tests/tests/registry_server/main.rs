@@ -10,6 +10,7 @@ mod clients;
 mod collect;
 mod engine;
 mod faults;
+mod full_disk;
 mod layout;
 mod page;
 mod push;

@@ -138,7 +138,7 @@ impl Metrics {
             ("collections_total", "counter", "Collections made.", load(&self.collections)),
             ("collected_bytes_total", "counter", "Bytes that collections gave back.", load(&self.collected)),
             ("connections", "gauge", "Open connections.", load(&self.connections)),
-            ("uploads", "gauge", "Open uploads of this process.", uploads),
+            ("uploads", "gauge", "Open uploads that are kept in memory.", uploads),
         ] {
             head(&mut text, name, kind, help);
             let _ = writeln!(text, "wharf_registry_{name} {value}");

@@ -116,7 +116,7 @@ fn size_of(store: &Store, name: &Name, data: &[u8]) -> Result<u64> {
         if let Some(data) = store.manifest(name, &entry.digest)?
             && let Ok(document) = Document::parse(None, &data)
         {
-            size += document.size();
+            size = size.saturating_add(document.size());
         }
     }
     Ok(size)
