@@ -16,4 +16,5 @@ mod page;
 mod push;
 mod read_only;
 mod server;
+mod slow;
 mod spec;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use self::tree::Tree;
 use super::collect::retention::Rule;
@@ -190,7 +191,6 @@ impl Config {
     }
 
     fn read(mut tree: Tree) -> Result<Self, ConfigError> {
-        let seconds = |tree: &mut Tree, key: &str| duration::take(tree, key);
         let log_level = tree.text("log.level")?.or(tree.text("loglevel")?);
         let config = Self {
             root: tree
@@ -207,12 +207,12 @@ impl Config {
             auth: auth(&mut tree)?,
             tls: tls(&mut tree)?,
             upstreams: upstreams(&mut tree)?,
-            upstream_age: seconds(&mut tree, "proxy.ttl")?.filter(|age| !age.is_zero()),
+            upstream_age: duration::take(&mut tree, "proxy.ttl")?.filter(|age| !age.is_zero()),
             collect: collect(&mut tree)?,
-            manifest_limit: number(&mut tree, "limits.manifest")?.unwrap_or(4 << 20),
-            header_timeout: seconds(&mut tree, "limits.headertimeout")?.unwrap_or(Duration::from_secs(30)),
-            body_timeout: seconds(&mut tree, "limits.bodytimeout")?.unwrap_or(Duration::from_secs(60)),
-            connections: number(&mut tree, "limits.connections")?.unwrap_or(1024),
+            manifest_limit: limit(&mut tree, "limits.manifest")?.unwrap_or(4 << 20),
+            header_timeout: patience(&mut tree, "limits.headertimeout")?.unwrap_or(Duration::from_secs(30)),
+            body_timeout: patience(&mut tree, "limits.bodytimeout")?.unwrap_or(Duration::from_secs(60)),
+            connections: limit(&mut tree, "limits.connections")?.unwrap_or(1024).min(Semaphore::MAX_PERMITS),
         };
         let rest: Vec<_> = tree.rest().into_iter().filter(|key| !is_without_effect(key)).collect();
         if !rest.is_empty() {
@@ -233,10 +233,22 @@ fn with_host(address: &str) -> String {
     if address.starts_with(':') { format!("[::]{address}") } else { address.to_owned() }
 }
 
-fn number(tree: &mut Tree, key: &str) -> Result<Option<usize>, ConfigError> {
+/// A number that is not 0: a limit of that many lets nothing through.
+fn limit(tree: &mut Tree, key: &str) -> Result<Option<usize>, ConfigError> {
     let text = tree.text(key)?;
-    text.map(|text| text.parse().map_err(|_| ConfigError::value(key, format!("{text:?} is not a number"))))
-        .transpose()
+    let read = |text: String| match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(ConfigError::value(key, format!("{text:?} is not a number above 0"))),
+    };
+    text.map(read).transpose()
+}
+
+/// A duration that is not 0: nobody could ever be in time.
+fn patience(tree: &mut Tree, key: &str) -> Result<Option<Duration>, ConfigError> {
+    match duration::take(tree, key)? {
+        Some(Duration::ZERO) => Err(ConfigError::value(key, "needs to be above 0")),
+        other => Ok(other),
+    }
 }
 
 fn headers(tree: &mut Tree) -> Result<Vec<(String, String)>, ConfigError> {

@@ -71,6 +71,10 @@ fn what_is_not_understood_is_refused() {
     assert_eq!(refused("auth: {htpasswd: {realm: x}}"), "auth.htpasswd.path: is missing");
     assert_eq!(refused("http: {tls: {key: x}}"), "http.tls: needs both a certificate and a key");
     assert_eq!(refused("collect: {grace: soon}"), "collect.grace: \"soon\" is not a duration such as 24h");
+    for key in ["connections", "manifest", "headertimeout", "bodytimeout"] {
+        assert!(refused(&format!("limits: {{{key}: 0}}")).contains("above 0"), "{key}");
+        assert!(refused(&format!("limits: {{{key}: -1}}")).starts_with(&format!("limits.{key}: ")), "{key}");
+    }
     assert!(refused("- a").starts_with("malformed configuration"));
     assert!(load("", &[]).is_ok());
 }
