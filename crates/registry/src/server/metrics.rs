@@ -167,8 +167,23 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_make_no_series_up() {
+        let metrics = Metrics::default();
+        for at in 0..100 {
+            let method = http::Method::from_bytes(format!("M{at}").as_bytes()).unwrap();
+            metrics.answered("unknown", &method, 404, Duration::ZERO);
+        }
+        let text = metrics.render(0);
+        let series: Vec<_> =
+            text.lines().filter(|line| line.starts_with("wharf_registry_requests_total{")).collect();
+        let all = "wharf_registry_requests_total{route=\"unknown\",method=\"other\",status=\"404\"} 100";
+        assert_eq!(series, [all]);
+    }
 
     #[test]
     fn text() {

@@ -78,11 +78,10 @@ fn dress(call: &Call, response: &mut Response<Body>) {
         reply::set(headers, NAMESPACE, &ns);
     }
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    for (name, value) in &call.registry.config.headers {
-        if let Ok(name) = HeaderName::try_from(name) {
-            reply::set(headers, name, value);
-        }
-    }
+    // What is configured takes the place of what is there, with all its values.
+    let configured = &call.registry.config.headers;
+    configured.keys().for_each(|name| drop(headers.remove(name)));
+    headers.extend(configured.clone());
 }
 
 async fn dispatch(call: &Call, face: Face, route: Route, body: &mut Incoming) -> Result<Response<Body>> {

@@ -139,7 +139,8 @@ pub struct Config {
     pub(crate) debug_address: Option<String>,
     /// Its address for the outside.
     pub(crate) host: Option<String>,
-    pub(crate) headers: Vec<(String, String)>,
+    /// Headers of every answer.
+    pub(crate) headers: http::HeaderMap,
     pub(crate) delete: bool,
     pub(crate) read_only: bool,
     pub(crate) auth: Auth,
@@ -251,9 +252,9 @@ fn patience(tree: &mut Tree, key: &str) -> Result<Option<Duration>, ConfigError>
     }
 }
 
-fn headers(tree: &mut Tree) -> Result<Vec<(String, String)>, ConfigError> {
-    let Some(Value::Object(map)) = tree.take("http.headers") else { return Ok(Vec::new()) };
-    let mut headers = Vec::new();
+fn headers(tree: &mut Tree) -> Result<http::HeaderMap, ConfigError> {
+    let mut headers = http::HeaderMap::new();
+    let Some(Value::Object(map)) = tree.take("http.headers") else { return Ok(headers) };
     for (name, value) in map {
         let values = match value {
             Value::Array(values) => values,
@@ -263,10 +264,12 @@ fn headers(tree: &mut Tree) -> Result<Vec<(String, String)>, ConfigError> {
             let Value::String(value) = value else {
                 return Err(ConfigError::value("http.headers", format!("{name}: expected texts")));
             };
-            if http::HeaderName::try_from(&name).is_err() || http::HeaderValue::try_from(&value).is_err() {
+            let (Ok(name), Ok(value)) =
+                (http::HeaderName::try_from(&name), http::HeaderValue::try_from(&value))
+            else {
                 return Err(ConfigError::value("http.headers", format!("{name} cannot be sent")));
-            }
-            headers.push((name.clone(), value));
+            };
+            headers.append(name, value);
         }
     }
     Ok(headers)
