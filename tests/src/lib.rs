@@ -7,6 +7,7 @@
 
 mod build;
 mod daemon;
+mod disk;
 mod golden;
 mod image;
 mod net;
@@ -17,6 +18,7 @@ mod web;
 mod wire;
 
 pub use daemon::{Output, TestDaemon, binary, until, unused_subnet};
+pub use disk::SmallDisk;
 pub use golden::golden;
 pub use image::{Archive, busybox_tar, sha256, write_tar};
 pub use net::{NetworkNamespace, free_port, http_get, in_network_of};

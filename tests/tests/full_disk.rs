@@ -2,37 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::time::Duration;
 
-use wharf_tests::{Archive, Registry, TestDaemon, until};
-
-/// A small file system; unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, megabytes: u32) -> SmallDisk {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "none"]).arg(at);
-        assert!(mount.status().unwrap().success());
-        SmallDisk(at.to_owned())
-    }
-
-    fn used_kilobytes(&self) -> u64 {
-        let output = Command::new("df").args(["-k", "--output=used"]).arg(&self.0).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).split_whitespace().last().unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // The engine may still have files open.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
+use wharf_tests::{Archive, Registry, SmallDisk, TestDaemon, until};
 
 /// Bytes that do not compress.
 fn noise(length: usize) -> Vec<u8> {
@@ -55,13 +27,13 @@ fn a_pull_that_does_not_fit_says_so_and_gives_the_space_back() {
     daemon.stop();
     let disk = SmallDisk::mount(&daemon.data(), 24);
     daemon.launch();
-    let before = disk.used_kilobytes();
+    let before = disk.used();
     for _ in 0..2 {
         let output = daemon.wharf(&["pull", &large]);
         assert_eq!(output.code, 1, "{}", output.stdout);
         assert!(output.stderr.contains("no space left on device"), "{}", output.stderr);
-        let given_back = || disk.used_kilobytes() < before + 2048;
-        assert!(until(Duration::from_secs(20), given_back), "{} KB of {before}", disk.used_kilobytes());
+        let given_back = || disk.used() < before + 2048;
+        assert!(until(Duration::from_secs(20), given_back), "{} KB of {before}", disk.used());
         assert_eq!(daemon.run(&["images", "-q"]), "");
     }
     // There is room for what fits, at once.
@@ -82,13 +54,13 @@ fn a_load_that_does_not_fit_says_so_and_gives_the_space_back() {
     daemon.stop();
     let disk = SmallDisk::mount(&daemon.data(), 24);
     daemon.launch();
-    let before = disk.used_kilobytes();
+    let before = disk.used();
     for _ in 0..2 {
         let output = daemon.wharf(&["load", "-i", &large]);
         assert_eq!(output.code, 1, "{}", output.stdout);
         assert!(output.stderr.contains("no space left on device"), "{}", output.stderr);
-        let given_back = || disk.used_kilobytes() < before + 2048;
-        assert!(until(Duration::from_secs(20), given_back), "{} KB of {before}", disk.used_kilobytes());
+        let given_back = || disk.used() < before + 2048;
+        assert!(until(Duration::from_secs(20), given_back), "{} KB of {before}", disk.used());
         assert_eq!(daemon.run(&["images", "-aq"]), "");
     }
     daemon.run(&["load", "-q", "-i", &small]);

@@ -1,8 +1,110 @@
 //! Caches of other registries.
 
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+};
+
 use wharf_tests::{sha256, until};
 
 use crate::server::{Server, noise};
+
+/// Stands before a registry and passes requests on, or answers them itself.
+struct Gate {
+    address: String,
+    /// Status and headers of all answers; with none, requests are passed on.
+    answer: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl Gate {
+    fn before(target: &str) -> Gate {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let gate = Gate { address: listener.local_addr().unwrap().to_string(), answer: Arc::default() };
+        let (answer, target) = (gate.answer.clone(), target.to_owned());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (answer, target) = (answer.clone(), target.clone());
+                thread::spawn(move || Self::pass(&client, &target, &answer).ok());
+            }
+        });
+        gate
+    }
+
+    /// Answers one request and closes the connection.
+    fn pass(
+        mut client: &TcpStream,
+        target: &str,
+        answer: &Mutex<Option<&'static str>>,
+    ) -> std::io::Result<()> {
+        let lines = BufReader::new(client).lines().map_while(Result::ok);
+        let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+        let own = *answer.lock().unwrap();
+        if let Some(own) = own {
+            return write!(client, "HTTP/1.1 {own}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+        let mut server = TcpStream::connect(target)?;
+        write!(server, "{}\r\nConnection: close\r\n\r\n", head.join("\r\n"))?;
+        std::io::copy(&mut server, &mut client).map(drop)
+    }
+
+    fn answers(&self, answer: Option<&'static str>) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    /// A cache of what is behind it.
+    fn cache(&self) -> Server {
+        Server::start(&["--proxy", &format!("http://{}", self.address)])
+    }
+}
+
+#[test]
+fn an_upstream_that_is_unwell_is_stood_in_for() {
+    let upstream = Server::start(&[]);
+    let digest = upstream.image("app", "v1", b"layer");
+    let gate = Gate::before(&upstream.address);
+    for answer in
+        ["429 Too Many Requests\r\nRetry-After: 0", "500 Internal Server Error", "503 Service Unavailable"]
+    {
+        gate.answers(None);
+        let cache = gate.cache();
+        assert_eq!(cache.get("/v2/app/manifests/v1").header("warning"), None);
+        gate.answers(Some(answer));
+        let stale = cache.get("/v2/app/manifests/v1");
+        assert_eq!((stale.status, stale.header("docker-content-digest")), (200, Some(&*digest)), "{answer}");
+        assert!(stale.header("warning").is_some_and(|warning| warning.starts_with("299 - ")), "{answer}");
+        // What has a digest cannot be old.
+        let by_digest = cache.get(&format!("/v2/app/manifests/{digest}"));
+        assert_eq!((by_digest.status, by_digest.header("warning")), (200, None));
+        // There is nothing to stand in for it with.
+        let (status, code) =
+            if answer.starts_with("429") { (429, "TOOMANYREQUESTS") } else { (502, "UNAVAILABLE") };
+        cache.get("/v2/app/manifests/other").refused(status, code);
+        cache.get(&format!("/v2/app/blobs/{}", sha256(b"layer"))).refused(status, code);
+    }
+}
+
+#[test]
+fn an_upstream_that_refuses_is_not_stood_in_for() {
+    let upstream = Server::start(&["--delete"]);
+    upstream.image("app", "v1", b"layer");
+    let gate = Gate::before(&upstream.address);
+    for answer in ["401 Unauthorized", "403 Forbidden"] {
+        gate.answers(None);
+        let cache = gate.cache();
+        assert_eq!(cache.get("/v2/app/manifests/v1").status, 200);
+        gate.answers(Some(answer));
+        cache.get("/v2/app/manifests/v1").refused(403, "DENIED");
+        cache.get(&format!("/v2/app/blobs/{}", sha256(b"layer"))).refused(403, "DENIED");
+    }
+    // A tag that is gone there is gone here.
+    gate.answers(None);
+    let cache = gate.cache();
+    assert_eq!(cache.get("/v2/app/manifests/v1").status, 200);
+    assert_eq!(upstream.delete("/v2/app/manifests/v1").status, 202);
+    cache.get("/v2/app/manifests/v1").refused(404, "MANIFEST_UNKNOWN");
+}
 
 #[test]
 fn several_upstreams_are_cached_and_outlived() {
@@ -35,7 +137,7 @@ fn several_upstreams_are_cached_and_outlived() {
     drop(one);
     let stale = cache.get("/v2/one/group/app/manifests/v1");
     assert_eq!((stale.status, stale.header("docker-content-digest")), (200, Some(moved.as_str())));
-    assert!(stale.header("warning").unwrap().starts_with("111 "));
+    assert!(stale.header("warning").unwrap().starts_with("299 "));
     assert_eq!(cache.get(&format!("/v2/one/group/app/manifests/{digest}")).status, 200);
     assert!(until(std::time::Duration::from_secs(10), || cache.get(&blob).body == layer));
     let part = cache.send("GET", &blob, &[("Range", "bytes=5-9")], b"");

@@ -1,22 +1,13 @@
 //! Collecting garbage beside a server.
 
 use std::{
-    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
-use wharf_tests::{binary, sha256};
+use wharf_tests::sha256;
 
 use crate::server::{Server, noise};
-
-fn collect(server: &Server, flags: &[&str]) -> String {
-    let mut command = Command::new(binary());
-    command.args(["registry", "garbage-collect", "--root"]).arg(&server.root).args(flags);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 #[test]
 fn nothing_acknowledged_is_lost_to_a_collection() {
@@ -45,7 +36,7 @@ fn nothing_acknowledged_is_lost_to_a_collection() {
         let collecting = scope.spawn(|| {
             while !ended.load(Ordering::SeqCst) {
                 // No blob is older than that: what protects the pushes is not their age, but that they refer.
-                collect(&server, &["--grace", "1s"]);
+                server.collect(&["--grace", "1s"]);
             }
         });
         let images: Vec<_> =
@@ -66,14 +57,14 @@ fn space_is_given_back_while_the_server_runs() {
     let server = Server::start(&["--delete"]);
     let digest = server.image("a", "v1", &noise(100_000));
     server.image("a", "v2", &noise(50_000));
-    assert!(collect(&server, &[]).starts_with("removed 0 blobs"));
+    assert!(server.collect(&[]).starts_with("removed 0 blobs"));
     assert_eq!(server.delete(&format!("/v2/a/manifests/{digest}")).status, 202);
     // As if it had been an hour ago.
     for file in server.files().iter().filter(|file| file.contains("/blobs/")) {
         let hour = std::time::Duration::from_secs(2 * 3600);
         std::fs::File::open(file).unwrap().set_modified(std::time::SystemTime::now() - hour).unwrap();
     }
-    let said = collect(&server, &[]);
+    let said = server.collect(&[]);
     assert!(said.starts_with("removed 2 blobs"), "{said}");
     assert_eq!(server.get("/v2/a/manifests/v2").status, 200);
     server.get(&format!("/v2/a/blobs/{}", sha256(&noise(100_000)))).refused(404, "BLOB_UNKNOWN");

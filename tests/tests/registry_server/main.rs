@@ -1,16 +1,20 @@
-//! `wharf registry serve`: every MUST of the distribution specification 1.1, faults, and other programs as clients.
+//! `wharf registry serve`: every MUST of the distribution specification 1.1 (`spec`), what goes beyond it, faults, and other
+//! programs as clients.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod auth;
 mod cache;
+mod catalog;
 mod clients;
 mod collect;
-mod discovery;
 mod engine;
 mod faults;
-mod management;
+mod full_disk;
+mod layout;
 mod page;
-mod pull;
 mod push;
+mod read_only;
 mod server;
+mod slow;
+mod spec;

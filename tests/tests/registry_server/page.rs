@@ -102,6 +102,29 @@ fn what_was_pushed_cannot_speak_html() {
 }
 
 #[test]
+fn a_page_of_a_huge_manifest_is_not_huge() {
+    let server = Server::start(&[]);
+    let layer = server.blob("a", b"layer");
+    let layers = vec![descriptor(&layer, 5); 20_000];
+    let manifest = server.manifest("a", &json!({"layers": layers}));
+    assert_eq!(server.put("a", "v1", crate::server::MANIFEST, &manifest).status, 201);
+    let text = html(&server, "/r/a?ref=v1");
+    assert!(text.contains("<p>and 19800 more</p>") && text.len() < 100_000, "{}", text.len());
+}
+
+#[test]
+fn configured_headers_are_sent_with_all_their_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yml");
+    let headers = "http: {headers: {X-Content-Type-Options: [other], X-Two: [one, two]}}";
+    std::fs::write(&config, headers).unwrap();
+    let server = Server::at(&folder.path().join("data"), &[config.to_str().unwrap()], &[]);
+    let answer = server.get("/v2/");
+    assert_eq!(answer.all("x-two"), ["one", "two"]);
+    assert_eq!(answer.all("x-content-type-options"), ["other"]);
+}
+
+#[test]
 fn metrics_and_health() {
     let server = Server::start(&[]);
     server.blob("a", b"0123456789");

@@ -154,6 +154,15 @@ impl Server {
         serde_json::to_vec(&manifest).unwrap()
     }
 
+    /// Collects garbage beside it, as another process; what is said.
+    pub(crate) fn collect(&self, flags: &[&str]) -> String {
+        let mut command = Command::new(binary());
+        command.args(["registry", "garbage-collect", "--root"]).arg(&self.root).args(flags);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Names of all files of the storage.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -210,6 +219,12 @@ impl Answer {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
+    /// All values of a header.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let of_name = self.headers.iter().filter(|(found, _)| found == name);
+        of_name.map(|(_, value)| value.as_str()).collect()
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
@@ -246,6 +261,31 @@ pub(crate) fn with_digest(upload: &str, digest: &str) -> String {
 
 pub(crate) fn descriptor(digest: &str, size: usize) -> Value {
     json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": size})
+}
+
+/// The path and query of the next page.
+pub(crate) fn next(answer: &Answer) -> Option<String> {
+    let (target, rest) = answer.header("link")?.strip_prefix('<')?.split_once('>')?;
+    assert_eq!(rest, "; rel=\"next\"");
+    Some(target.to_owned())
+}
+
+/// The lists `key` of all pages from `first` on.
+pub(crate) fn pages(server: &Server, first: &str, key: &str) -> Vec<Vec<String>> {
+    let (mut path, mut pages) = (Some(first.to_owned()), Vec::new());
+    while let Some(at) = path {
+        let answer = server.get(&at);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        pages.push(serde_json::from_value(answer.json()[key].clone()).unwrap());
+        path = next(&answer);
+    }
+    pages
+}
+
+pub(crate) fn sha512(data: &[u8]) -> String {
+    use sha2::Digest;
+    let hash = sha2::Sha512::digest(data);
+    hash.iter().fold("sha512:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Bytes that differ everywhere.

@@ -32,7 +32,19 @@ const PART: usize = 256 << 10;
 pub(crate) async fn get(call: &Call, name: Name, digest: Digest) -> Result<Response<Body>> {
     let (store, wanted) = (call.registry.store.clone(), digest.clone());
     let repository = name.clone();
-    let opened = blocking::run(move || store.open_blob(&repository, &wanted)).await;
+    let config = &call.registry.config;
+    // Clients ask in this way whether they need to push: a yes has to hold until their manifest comes.
+    let keep = (call.method == Method::HEAD && !config.read_only).then_some(config.collect.grace / 2);
+    let opened = blocking::run(move || {
+        if let Some(since) = keep
+            && let Err(failure) = store.keep(&repository, &wanted, since)
+        {
+            // It is there all the same.
+            tracing::debug!(reason = failure.message(), "a blob cannot be kept");
+        }
+        store.open_blob(&repository, &wanted)
+    })
+    .await;
     match (opened, call.registry.upstreams.find(&name)) {
         (Ok(reader), _) => Ok(serve(call, &digest, reader.into())),
         (Err(failure), Some(upstream)) if failure.code() == Code::BlobUnknown => {
@@ -58,7 +70,9 @@ pub(crate) fn serve(call: &Call, digest: &Digest, reader: Arc<dyn Reader>) -> Re
         reply::set(response.headers_mut(), ETAG, &etag);
         return response;
     }
-    let range = call.header(RANGE).filter(|_| call.header(IF_RANGE).is_none_or(|tag| tag == etag));
+    // A range of anything but GET is to be ignored (RFC 9110, section 14.2).
+    let ranged = call.method == Method::GET && call.header(IF_RANGE).is_none_or(|tag| tag == etag);
+    let range = call.header(RANGE).filter(|_| ranged);
     let (status, start, end) = match wanted(range, size) {
         Wanted::Whole => (StatusCode::OK, 0, size),
         Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),

@@ -106,7 +106,9 @@ impl Document {
 
     /// Bytes of the blobs it describes, without what its manifests describe.
     pub(crate) fn size(&self) -> u64 {
-        self.config.iter().chain(&self.layers).map(|descriptor| descriptor.size).sum()
+        // Sizes are what clients say.
+        let sizes = self.config.iter().chain(&self.layers).map(|descriptor| descriptor.size);
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// The entry of a referrers list that stands for this document.
@@ -138,6 +140,8 @@ mod tests {
         let parsed = parse("", &image).unwrap();
         assert_eq!(parsed.media_type, media_type::OCI_MANIFEST);
         assert_eq!((parsed.artifact_type.as_deref(), parsed.size()), (Some("x/y"), 9));
+        let huge = image.replace("\"size\":3", &format!("\"size\":{}", i64::MAX));
+        assert_eq!(parse("", &huge).unwrap().size(), u64::MAX);
         assert_eq!(
             parse(media_type::DOCKER_MANIFEST, &image).unwrap().media_type,
             media_type::DOCKER_MANIFEST

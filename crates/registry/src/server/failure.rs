@@ -11,7 +11,8 @@ use super::reply::{Body, full};
 /// Result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// Error codes of the distribution specification, and two of the reference registry.
+/// Error codes of the distribution specification, and two of the reference registry for what is not the client's fault:
+/// the specification allows no others with a status of 4xx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub(crate) enum Code {
@@ -24,7 +25,6 @@ pub(crate) enum Code {
     ManifestUnknown,
     NameInvalid,
     NameUnknown,
-    PaginationNumberInvalid,
     SizeInvalid,
     Unauthorized,
     Denied,
@@ -47,7 +47,6 @@ impl Code {
             Self::ManifestUnknown => ("MANIFEST_UNKNOWN", StatusCode::NOT_FOUND),
             Self::NameInvalid => ("NAME_INVALID", StatusCode::BAD_REQUEST),
             Self::NameUnknown => ("NAME_UNKNOWN", StatusCode::NOT_FOUND),
-            Self::PaginationNumberInvalid => ("PAGINATION_NUMBER_INVALID", StatusCode::BAD_REQUEST),
             Self::SizeInvalid => ("SIZE_INVALID", StatusCode::BAD_REQUEST),
             Self::Unauthorized => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
             Self::Denied => ("DENIED", StatusCode::FORBIDDEN),

@@ -1,7 +1,7 @@
 //! Lists of tags and repositories, page by page.
 
-use http::Response;
 use http::header::LINK;
+use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::blocking;
@@ -53,7 +53,8 @@ pub(crate) fn page<T>(
     let wanted = match call.query("n") {
         None => None,
         Some(n) => Some(n.parse::<usize>().map_err(|_| {
-            Failure::new(Code::PaginationNumberInvalid, "invalid number of results requested")
+            Failure::new(Code::Unsupported, "invalid number of results requested")
+                .status(StatusCode::BAD_REQUEST)
                 .detail(json!({"n": n}))
         })?),
     };

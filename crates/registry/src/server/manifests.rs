@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, LOCATION};
 use http::{Method, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, Digest, Hasher};
 
@@ -12,7 +11,7 @@ use super::call::Call;
 use super::document::Document;
 use super::failure::{Code, Failure, Result};
 use super::name::Name;
-use super::receive::drain;
+use super::receive::Patience;
 use super::reply::{self, Body};
 use super::route::Reference;
 use super::store::References;
@@ -20,6 +19,9 @@ use super::{Registry, blocking};
 
 /// `OCI-Subject`: says that the registry keeps referrers.
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+
+/// `Warning` of what could not be checked, in the one form that the specification allows.
+const STALE: &str = "299 - \"the upstream does not answer: this may be old\"";
 
 /// A manifest of the registry.
 pub(crate) struct Found {
@@ -51,7 +53,7 @@ pub(crate) async fn get(call: &Call, name: Name, reference: Reference) -> Result
     reply::set(headers, ETAG, &etag);
     reply::set(headers, reply::DIGEST, found.digest.as_str());
     if stale {
-        reply::set(headers, http::header::WARNING, "111 - \"the upstream does not answer\"");
+        reply::set(headers, http::header::WARNING, STALE);
     }
     Ok(response)
 }
@@ -124,32 +126,17 @@ pub(crate) async fn delete(call: &Call, name: Name, reference: Reference) -> Res
 /// The whole body, if it is no larger than a manifest may be.
 async fn read(call: &Call, body: &mut Incoming) -> Result<bytes::Bytes> {
     let limit = call.registry.config.manifest_limit;
-    let too_large = || {
-        Failure::new(Code::SizeInvalid, format!("the manifest is larger than {limit} bytes"))
-            .status(StatusCode::PAYLOAD_TOO_LARGE)
-    };
     let said = call.header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     let mut data = BytesMut::new();
     let mut fits = said.is_none_or(|length| length <= limit);
+    let mut patience = Patience::new(call.registry.config.body_timeout);
     while fits {
-        let frame = tokio::time::timeout(call.registry.config.body_timeout, body.frame()).await;
-        match frame {
-            Ok(None) => return Ok(data.freeze()),
-            Ok(Some(Ok(frame))) => {
-                if let Some(part) = frame.data_ref() {
-                    fits = data.len() + part.len() <= limit;
-                    data.extend_from_slice(part);
-                }
-            }
-            Ok(Some(Err(error))) => {
-                return Err(Failure::new(Code::ManifestInvalid, format!("the body broke off: {error}")));
-            }
-            Err(_) => {
-                return Err(Failure::new(Code::ManifestInvalid, "the body does not come")
-                    .status(StatusCode::REQUEST_TIMEOUT));
-            }
+        let Some(part) = patience.next(body, Code::ManifestInvalid).await? else { return Ok(data.freeze()) };
+        fits = data.len() + part.len() <= limit;
+        if fits {
+            data.extend_from_slice(&part);
         }
     }
-    drain(body).await;
-    Err(too_large())
+    Err(Failure::new(Code::SizeInvalid, format!("the manifest is larger than {limit} bytes"))
+        .status(StatusCode::PAYLOAD_TOO_LARGE))
 }

@@ -138,7 +138,7 @@ impl Metrics {
             ("collections_total", "counter", "Collections made.", load(&self.collections)),
             ("collected_bytes_total", "counter", "Bytes that collections gave back.", load(&self.collected)),
             ("connections", "gauge", "Open connections.", load(&self.connections)),
-            ("uploads", "gauge", "Open uploads of this process.", uploads),
+            ("uploads", "gauge", "Open uploads that are kept in memory.", uploads),
         ] {
             head(&mut text, name, kind, help);
             let _ = writeln!(text, "wharf_registry_{name} {value}");
@@ -167,8 +167,23 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_make_no_series_up() {
+        let metrics = Metrics::default();
+        for at in 0..100 {
+            let method = http::Method::from_bytes(format!("M{at}").as_bytes()).unwrap();
+            metrics.answered("unknown", &method, 404, Duration::ZERO);
+        }
+        let text = metrics.render(0);
+        let series: Vec<_> =
+            text.lines().filter(|line| line.starts_with("wharf_registry_requests_total{")).collect();
+        let all = "wharf_registry_requests_total{route=\"unknown\",method=\"other\",status=\"404\"} 100";
+        assert_eq!(series, [all]);
+    }
 
     #[test]
     fn text() {

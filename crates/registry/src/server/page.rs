@@ -17,8 +17,10 @@ use super::reply::{self, Body};
 use super::route::Reference;
 use super::store::Store;
 
-/// Rows of a page.
+/// Rows of a table at most.
 const ROWS: usize = 200;
+/// Images of an index that are looked at for its size: an index may have thousands, and a page many of them.
+const IMAGES: usize = 50;
 /// Only our own style sheet, and nothing else that could run, load or frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
@@ -108,15 +110,15 @@ fn tags(store: &Store, name: &Name, last: &str) -> Result<String> {
     Ok(body)
 }
 
-/// Bytes of what a manifest describes; of an index, all its manifests.
+/// Bytes of what a manifest describes; of an index, its first manifests.
 fn size_of(store: &Store, name: &Name, data: &[u8]) -> Result<u64> {
     let Ok(document) = Document::parse(None, data) else { return Ok(0) };
     let mut size = document.size();
-    for entry in &document.manifests {
+    for entry in document.manifests.iter().take(IMAGES) {
         if let Some(data) = store.manifest(name, &entry.digest)?
             && let Ok(document) = Document::parse(None, &data)
         {
-            size += document.size();
+            size = size.saturating_add(document.size());
         }
     }
     Ok(size)
@@ -145,14 +147,25 @@ fn image(store: &Store, name: &Name, reference: &str, digest: &Digest) -> Result
     }
     let _ = write!(body, "<dt>Size<dd>{}</dl>", bytes(size_of(store, name, &data)?));
     if !document.manifests.is_empty() {
-        let rows = document.manifests.iter().map(|entry| manifest_row(name, entry)).collect::<String>();
-        body += &format!("<h2>Images</h2>{}", table(&["Platform", "Type", "Digest"], &rows));
+        let rows = document.manifests.iter().take(ROWS).map(|entry| manifest_row(name, entry));
+        body +=
+            &format!("<h2>Images</h2>{}", table(&["Platform", "Type", "Digest"], &rows.collect::<String>()));
+        body += &left_out(document.manifests.len());
     }
     if !document.layers.is_empty() {
-        let rows = document.layers.iter().map(layer_row).collect::<String>();
+        let rows = document.layers.iter().take(ROWS).map(layer_row).collect::<String>();
         body += &format!("<h2>Layers</h2>{}", table(&["Digest", "Size", "Type"], &rows));
+        body += &left_out(document.layers.len());
     }
     Ok(body)
+}
+
+/// How many rows a table would have more.
+fn left_out(count: usize) -> String {
+    match count.saturating_sub(ROWS) {
+        0 => String::new(),
+        more => format!("<p>and {more} more</p>"),
+    }
 }
 
 fn manifest_row(name: &Name, entry: &Descriptor) -> String {

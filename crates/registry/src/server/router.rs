@@ -42,7 +42,7 @@ pub(crate) async fn answer(
     let label = route.as_ref().ok().and_then(|route| route.as_ref()).map_or("unknown", Route::label);
     let answered = match route {
         Ok(Some(route)) => dispatch(&call, face, route, &mut body).await,
-        Ok(None) => Err(Failure::new(Code::Unknown, "page not found").status(StatusCode::NOT_FOUND)),
+        Ok(None) => Ok(not_found()),
         Err(failure) => Err(failure),
     };
     let mut response = match answered {
@@ -78,11 +78,10 @@ fn dress(call: &Call, response: &mut Response<Body>) {
         reply::set(headers, NAMESPACE, &ns);
     }
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    for (name, value) in &call.registry.config.headers {
-        if let Ok(name) = HeaderName::try_from(name) {
-            reply::set(headers, name, value);
-        }
-    }
+    // What is configured takes the place of what is there, with all its values.
+    let configured = &call.registry.config.headers;
+    configured.keys().for_each(|name| drop(headers.remove(name)));
+    headers.extend(configured.clone());
 }
 
 async fn dispatch(call: &Call, face: Face, route: Route, body: &mut Incoming) -> Result<Response<Body>> {
@@ -93,7 +92,7 @@ async fn dispatch(call: &Call, face: Face, route: Route, body: &mut Incoming) ->
     if face == Face::Debug {
         return match route {
             Route::Metrics => Ok(metrics(registry)),
-            _ => Err(Failure::new(Code::Unknown, "page not found").status(StatusCode::NOT_FOUND)),
+            _ => Ok(not_found()),
         };
     }
     let route = with_namespace(call, route);
@@ -185,7 +184,13 @@ async fn authorize(call: &Call, route: &Route) -> Result<()> {
 /// Whether the registry lets anybody write there.
 fn may_write(call: &Call, route: &Route) -> Result<()> {
     let config = &call.registry.config;
-    let refuse = |reason: &str| Err(Failure::new(Code::Unsupported, reason));
+    let allowed = match route {
+        Route::Manifest(..) if !config.read_only => "GET, HEAD, PUT",
+        _ => "GET, HEAD",
+    };
+    let refuse = |reason: &str| {
+        Err(Failure::new(Code::Unsupported, reason).header(ALLOW, HeaderValue::from_static(allowed)))
+    };
     if config.read_only {
         return refuse("the registry is read-only");
     }
@@ -202,6 +207,11 @@ fn may_write(call: &Call, route: &Route) -> Result<()> {
 fn metrics(registry: &Registry) -> Response<Body> {
     let text = registry.metrics.render(registry.sessions.len());
     reply::typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+/// What is no part of the interface has none of its error codes either.
+fn not_found() -> Response<Body> {
+    reply::typed(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")
 }
 
 fn not_allowed(methods: &'static str) -> Failure {

@@ -14,6 +14,10 @@ use super::name::Name;
 /// Repository and id of an upload.
 type Key = (Name, String);
 
+/// Uploads of which more is kept than their bytes in the storage. Those that nobody is writing to may be forgotten: what is
+/// known of them is found again.
+const MOST: usize = 4096;
+
 /// The uploads of this process.
 #[derive(Default)]
 pub(crate) struct Sessions(Mutex<HashMap<Key, Arc<Session>>>);
@@ -52,7 +56,13 @@ pub(crate) struct Turn<'a> {
 impl Sessions {
     /// The upload's session, made if this process has not met it.
     pub(crate) fn get(&self, name: &Name, id: &str) -> Arc<Session> {
-        self.map().entry((name.clone(), id.to_owned())).or_default().clone()
+        let key = (name.clone(), id.to_owned());
+        let mut map = self.map();
+        if map.len() >= MOST && !map.contains_key(&key) {
+            // Clients that open uploads and leave them cost no memory.
+            map.retain(|_, session| Arc::strong_count(session) > 1);
+        }
+        map.entry(key).or_default().clone()
     }
 
     /// Forgets an upload.
@@ -118,5 +128,34 @@ impl Turn<'_> {
     pub(crate) fn store(&mut self, progress: Progress) {
         self.session.stored.store(progress.offset, Ordering::Relaxed);
         *self.progress = Some(progress);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn uploads_that_nobody_goes_on_with_are_forgotten() {
+        let (sessions, name) = (Sessions::default(), Name::parse("a").unwrap());
+        let busy = sessions.get(&name, "busy");
+        let _turn = busy.turn().await;
+        for id in 0..3 * MOST {
+            sessions.get(&name, &id.to_string()).begun().await;
+        }
+        assert!(sessions.len() <= MOST, "{}", sessions.len());
+        assert!(sessions.is_busy(&name, "busy"));
+        // One that was forgotten counts anew; nothing else about it is lost.
+        assert!(!sessions.get(&name, "0").is_counted());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_turn_sees_that_the_upload_is_over() {
+        let (sessions, name) = (Sessions::default(), Name::parse("a").unwrap());
+        let session = sessions.get(&name, "x");
+        sessions.forget(&name, "x");
+        assert!(session.turn().await.is_over());
+        assert!(!sessions.get(&name, "x").turn().await.is_over());
     }
 }

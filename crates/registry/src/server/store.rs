@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wharf_oci::{Algorithm, Digest, Hasher};
 
@@ -60,6 +61,18 @@ impl Store {
         })
     }
 
+    /// Saves a blob that a client was told of from a sweep, so that it may refer to it for some time: unless it was
+    /// touched less than `since` ago. Nothing happens if the repository may not serve it.
+    pub(crate) fn keep(&self, name: &Name, digest: &Digest, since: Duration) -> Result<()> {
+        let _held = self.storage.hold(Hold::Shared)?;
+        if let Some(stat) = self.blob(name, digest)?
+            && stat.modified.elapsed().is_ok_and(|age| age >= since)
+        {
+            self.storage.touch(&layout::blob(digest))?;
+        }
+        Ok(())
+    }
+
     /// Lets `to` serve a blob of `from`. Returns whether `from` has it.
     pub(crate) fn mount(&self, from: &Name, to: &Name, digest: &Digest) -> Result<bool> {
         let _held = self.storage.hold(Hold::Shared)?;
@@ -73,6 +86,7 @@ impl Store {
 
     /// Takes the blob away from the repository; its bytes stay until the next collection.
     pub(crate) fn unlink_blob(&self, name: &Name, digest: &Digest) -> Result<()> {
+        let _alone = self.storage.hold(Hold::Exclusive)?;
         if self.blob(name, digest)?.is_none() {
             return Err(Failure::blob_unknown(digest));
         }
@@ -86,6 +100,9 @@ impl Store {
         let blob = layout::blob(digest);
         if self.storage.stat(&blob)?.is_some_and(|stat| stat.size == size) {
             self.storage.touch(&blob)?;
+        } else if self.storage.stat(key)?.is_none_or(|stat| stat.size != size) {
+            // What was verified is not what lies there now: a collection took the upload for abandoned.
+            return Err(Failure::new(Code::BlobUploadUnknown, "the upload was removed in the meantime"));
         } else {
             self.storage.touch(key)?;
             self.storage.rename(key, &blob)?;
@@ -185,24 +202,32 @@ impl Store {
             }
             self.storage.touch(&layout::blob(&blob.digest))?;
         }
-        for manifest in &document.manifests {
-            let revision = layout::revision(name, &manifest.digest);
-            if !self.linked(&revision)? || self.storage.stat(&layout::blob(&manifest.digest))?.is_none() {
-                return Err(missing(&manifest.digest));
+        for entry in &document.manifests {
+            let revision = layout::revision(name, &entry.digest);
+            let is_manifest = self.linked(&revision)?;
+            // compat: caches of builds are indexes of layers, which the reference registry takes as well.
+            if !is_manifest && !self.linked(&layout::layer(name, &entry.digest))? {
+                return Err(missing(&entry.digest));
             }
-            self.storage.touch(&format!("{revision}/{LINK}"))?;
-            self.storage.touch(&layout::blob(&manifest.digest))?;
+            if self.storage.stat(&layout::blob(&entry.digest))?.is_none() {
+                return Err(missing(&entry.digest));
+            }
+            if is_manifest {
+                self.storage.touch(&format!("{revision}/{LINK}"))?;
+            }
+            self.storage.touch(&layout::blob(&entry.digest))?;
         }
         Ok(())
     }
 
     /// Removes a manifest of the repository and the tags that name it.
     pub(crate) fn delete_manifest(&self, name: &Name, digest: &Digest) -> Result<()> {
-        let _held = self.storage.hold(Hold::Shared)?;
+        // Alone, so that no tag is removed that a push moves elsewhere between the look at it and its end.
+        let _alone = self.storage.hold(Hold::Exclusive)?;
         self.remove_manifest(name, digest)
     }
 
-    /// As [`Store::delete_manifest`], for who holds the storage.
+    /// As [`Store::delete_manifest`], for who holds the storage alone.
     pub(super) fn remove_manifest(&self, name: &Name, digest: &Digest) -> Result<()> {
         let data = self.manifest(name, digest)?.ok_or_else(|| Failure::manifest_unknown(digest.as_str()))?;
         for tag in self.tags(name)? {
@@ -218,14 +243,22 @@ impl Store {
 
     /// Removes a tag; what it named stays.
     pub(crate) fn delete_tag(&self, name: &Name, tag: &str) -> Result<()> {
+        let _alone = self.storage.hold(Hold::Exclusive)?;
         self.tag(name, tag)?.ok_or_else(|| Failure::manifest_unknown(tag))?;
         Ok(self.storage.remove_durably(&layout::tag(name, tag))?)
     }
 
     /// The tags of a repository, sorted.
     pub(crate) fn tags(&self, name: &Name) -> Result<Vec<String>> {
-        let mut tags = self.storage.list(&layout::tags(name))?;
-        tags.retain(|tag| wharf_oci::reference::is_tag(tag));
+        let mut tags = Vec::new();
+        for tag in self.storage.list(&layout::tags(name))? {
+            // A push that failed half-way may have left the folder of a tag, but no tag.
+            if wharf_oci::reference::is_tag(&tag)
+                && self.storage.stat(&layout::tag_current(name, &tag))?.is_some()
+            {
+                tags.push(tag);
+            }
+        }
         Ok(tags)
     }
 
@@ -245,6 +278,10 @@ impl Store {
         let mut found = Vec::new();
         let mut left = vec![String::new()];
         while let Some(prefix) = left.pop() {
+            if !prefix.is_empty() && Name::parse(&prefix).is_none() {
+                // Nothing below has a name either.
+                continue;
+            }
             let folder = if prefix.is_empty() { "" } else { "/" };
             let entries = self.storage.list(&format!("{}{folder}{prefix}", layout::repositories()))?;
             if entries.iter().any(|entry| is_part(entry)) {

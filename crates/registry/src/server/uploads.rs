@@ -13,6 +13,8 @@ use super::name::Name;
 use super::receive::{Receiver, Sink, drain};
 use super::reply::{self, Body};
 use super::session::{Progress, Session, Turn};
+use super::storage::Writer;
+use super::store::Store;
 use super::{blocking, layout, range};
 
 /// `OCI-Chunk-Min-Length`: any length will do.
@@ -97,17 +99,20 @@ pub(crate) async fn abandon(call: &Call, name: Name, id: String) -> Result<Respo
 async fn begin(call: &Call, name: &Name) -> Result<String> {
     let id = new_id()?;
     call.registry.sessions.get(name, &id).begun().await;
-    let (store, name, upload) = (call.registry.store.clone(), name.clone(), id.clone());
-    blocking::run(move || {
+    let (store, repository, upload) = (call.registry.store.clone(), name.clone(), id.clone());
+    let made = blocking::run(move || {
         let started = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         // An upload need not outlive a power failure, so nothing is synced here.
-        let mut file = store.storage.append(&layout::upload_started(&name, &upload))?;
+        let mut file = store.storage.create(&layout::upload_started(&repository, &upload))?;
         file.append(started.as_bytes())?;
-        store.storage.append(&layout::upload_data(&name, &upload))?;
+        store.storage.create(&layout::upload_data(&repository, &upload))?;
         Ok(())
     })
-    .await?;
-    Ok(id)
+    .await;
+    if made.is_err() {
+        cancel(call, name, &id).await;
+    }
+    made.map(|()| id)
 }
 
 /// The session of an upload that exists.
@@ -131,22 +136,27 @@ fn unknown(id: &str) -> Failure {
         .detail(serde_json::json!({"upload": id}))
 }
 
-/// How far an upload is; after a restart from the bytes themselves.
+/// How far an upload is: from the bytes themselves after a restart, or if another process went on with it.
 async fn counted(call: &Call, name: &Name, id: &str, turn: &mut Turn<'_>) -> Result<Progress> {
     if turn.is_over() {
         return Err(unknown(id));
     }
-    if let Some(progress) = &*turn.progress {
-        return Ok(progress.clone());
-    }
-    let (store, key) = (call.registry.store.clone(), layout::upload_data(name, id));
-    let (hasher, offset) = blocking::run(move || match store.rehash(&key, Algorithm::Sha256) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((Hasher::sha256(), 0)),
-        other => Ok(other?),
+    let (store, key, known) =
+        (call.registry.store.clone(), layout::upload_data(name, id), turn.progress.clone());
+    let progress = blocking::run(move || {
+        let stored = store.storage.stat(&key)?.map_or(0, |stat| stat.size);
+        match known {
+            Some(known) if known.offset == stored => Ok(known),
+            _ if stored == 0 => Ok(Progress { hasher: Hasher::sha256(), offset: 0 }),
+            _ => {
+                let (hasher, offset) = store.rehash(&key, Algorithm::Sha256)?;
+                Ok(Progress { hasher, offset })
+            }
+        }
     })
     .await?;
-    turn.store(Progress { hasher: hasher.clone(), offset });
-    Ok(Progress { hasher, offset })
+    turn.store(progress.clone());
+    Ok(progress)
 }
 
 /// Appends a body. On failure of the storage the upload is gone; on any other what came is kept, so that the client can
@@ -167,7 +177,8 @@ async fn receive(
         return Ok(progress);
     }
     let (store, key) = (call.registry.store.clone(), layout::upload_data(name, id));
-    let writer = blocking::run(move || Ok(store.storage.append(&key)?)).await?;
+    let upload = id.to_owned();
+    let writer = blocking::run(move || open(&store, &key, &upload)).await?;
     let interrupted = turn.interrupted.clone();
     let receiver = Receiver {
         stall: call.registry.config.body_timeout,
@@ -203,6 +214,14 @@ async fn receive(
     }
 }
 
+/// Opens the file of an upload, unless a collection removed it in the meantime.
+fn open(store: &Store, key: &str, id: &str) -> Result<Box<dyn Writer>> {
+    store.storage.append(key).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => unknown(id),
+        _ => error.into(),
+    })
+}
+
 async fn finish_with(
     call: &Call,
     body: &mut Incoming,
@@ -214,7 +233,7 @@ async fn finish_with(
     let mut turn = session.turn().await;
     let progress = receive(call, body, name, id, &mut turn).await?;
     let (store, key) = (call.registry.store.clone(), layout::upload_data(name, id));
-    let (repository, wanted) = (name.clone(), digest.clone());
+    let (repository, wanted, upload) = (name.clone(), digest.clone(), id.to_owned());
     let stored = blocking::run(move || {
         let found = match wanted.algorithm() {
             Algorithm::Sha256 => progress.hasher.clone().finish(),
@@ -225,7 +244,7 @@ async fn finish_with(
             return Err(Failure::new(Code::DigestInvalid, "provided digest did not match uploaded content")
                 .detail(detail));
         }
-        store.storage.append(&key)?.sync()?;
+        open(&store, &key, &upload)?.sync()?;
         store.put_blob(&repository, &wanted, &key, progress.offset)
     })
     .await;

@@ -13,10 +13,11 @@ use super::{AuthError, quoted, unauthorized};
 use crate::server::blocking;
 use crate::server::failure::Failure;
 
-/// Hash of a password that nobody has: an unknown name costs as much time as a known one.
-const DUMMY: &str = "$2y$05$xJdNIvZ5nTWOYqEDI7TlEOFQmFNVhBUt/3mZCt1E4H0aR6mJkJY5u";
-/// Hashes checked at once: they are made to cost time, and blobs need some too.
-const CHECKS: usize = 2;
+/// What follows the cost in the hash of a password that nobody has.
+const NOBODY: &str = "$xJdNIvZ5nTWOYqEDI7TlEOFQmFNVhBUt/3mZCt1E4H0aR6mJkJY5u";
+/// Costs of hashes that are checked. What bcrypt does not know is no hash; with a higher cost than the last, one check takes
+/// seconds, and a few clients with wrong passwords would take the processors for themselves.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
 pub(crate) struct Htpasswd {
     challenge: String,
@@ -31,6 +32,8 @@ pub(crate) struct Htpasswd {
 struct Users {
     modified: Option<SystemTime>,
     hashes: HashMap<String, String>,
+    /// The highest cost of a hash.
+    cost: u32,
     /// By name: what its right password was seen to be, salted and hashed.
     verified: HashMap<String, [u8; 32]>,
 }
@@ -45,7 +48,7 @@ impl Htpasswd {
             challenge: format!("Basic realm={}", quoted(realm)),
             path: path.to_owned(),
             users: Mutex::default(),
-            checks: tokio::sync::Semaphore::new(CHECKS),
+            checks: tokio::sync::Semaphore::new(at_once()),
             salt,
         };
         new.refresh().map_err(read)?;
@@ -64,16 +67,16 @@ impl Htpasswd {
             hasher.update(&password);
             hasher.finalize().into()
         };
-        let hash = {
+        let (hash, cost) = {
             let users = self.users();
             // What is compared is a hash with a secret salt: how long it takes says nothing about the password.
             if users.verified.get(&name) == Some(&seen) {
                 return Ok(());
             }
-            users.hashes.get(&name).cloned()
+            (users.hashes.get(&name).cloned(), users.cost)
         };
         let known = hash.is_some();
-        let text = hash.clone().unwrap_or_else(|| DUMMY.to_owned());
+        let text = hash.clone().unwrap_or_else(|| of_nobody(cost));
         let _permit = self.checks.acquire().await;
         let right = blocking::join(blocking::spawn(move || bcrypt::verify(&password, &text))).await?;
         if !(known && right.unwrap_or(false)) {
@@ -92,7 +95,8 @@ impl Htpasswd {
         let mut users = self.users();
         if users.modified != Some(modified) {
             let hashes = parse(&std::fs::read_to_string(&self.path)?);
-            *users = Users { modified: Some(modified), hashes, verified: HashMap::new() };
+            let cost = hashes.values().filter_map(|hash| cost(hash)).max().unwrap_or(*COSTS.start());
+            *users = Users { modified: Some(modified), hashes, cost, verified: HashMap::new() };
         }
         Ok(())
     }
@@ -107,13 +111,39 @@ fn parse(text: &str) -> HashMap<String, String> {
     lines
         .filter_map(|line| {
             let (name, hash) = line.split_once(':')?;
-            if !hash.starts_with("$2") {
-                tracing::warn!(user = name, "the user's hash is not bcrypt and lets nobody in (htpasswd -B)");
-                return None;
+            match cost(hash) {
+                None => {
+                    tracing::warn!(
+                        user = name,
+                        "the user's hash is not bcrypt and lets nobody in (htpasswd -B)"
+                    );
+                    None
+                }
+                Some(cost) if !COSTS.contains(&cost) => {
+                    tracing::warn!(user = name, cost, "the user's hash costs too much and lets nobody in");
+                    None
+                }
+                Some(_) => Some((name.to_owned(), hash.to_owned())),
             }
-            Some((name.to_owned(), hash.to_owned()))
         })
         .collect()
+}
+
+/// The cost of a hash: `$2y$COST$…`.
+fn cost(hash: &str) -> Option<u32> {
+    let (version, rest) = hash.strip_prefix("$2")?.split_once('$')?;
+    let (cost, _) = rest.split_once('$')?;
+    (version.len() <= 1).then(|| cost.parse().ok()).flatten()
+}
+
+/// A hash that no password has. An unknown name costs as much time as a known one, or the dearest of several.
+fn of_nobody(cost: u32) -> String {
+    format!("$2y${cost:02}{NOBODY}")
+}
+
+/// Hashes checked at once: they are made to take time, and half of the processors are for those who were let in.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
 fn credentials(authorization: &str) -> Option<(String, Vec<u8>)> {
@@ -136,9 +166,66 @@ mod tests {
         result.err().map(|failure| failure.code())
     }
 
+    /// Users from a file of lines `name:hash`.
+    fn users(lines: &str) -> (tempfile::NamedTempFile, Htpasswd) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), lines).unwrap();
+        let users = Htpasswd::new("realm", file.path()).unwrap();
+        (file, users)
+    }
+
+    fn header(text: &str) -> String {
+        format!("Basic {}", STANDARD.encode(text))
+    }
+
     #[test]
-    fn unknown_users_cost_time() {
-        assert!(matches!(bcrypt::verify("x", DUMMY), Ok(false)));
+    fn unknown_users_cost_as_much_time_as_the_dearest() {
+        let hash = |cost| bcrypt::hash("secret", cost).unwrap();
+        let (_file, users) = users(&format!("a:{}\nb:{}\nc:{}\n", hash(4), hash(6), hash(5)));
+        assert_eq!(users.users().cost, 6);
+        assert!(of_nobody(6).starts_with("$2y$06$") && cost(&of_nobody(6)) == Some(6));
+        assert!(matches!(bcrypt::verify("x", &of_nobody(6)), Ok(false)));
+    }
+
+    #[test]
+    fn hashes_that_cost_too_much_let_nobody_in() {
+        let of = |cost: &str| format!("me:$2y${cost}{NOBODY}");
+        for dear in ["17", "31", "99", "3", "-1", "x", ""] {
+            assert!(parse(&of(dear)).is_empty(), "{dear}");
+        }
+        assert_eq!((parse(&of("04")).len(), parse(&of("16")).len()), (1, 1));
+        for other in ["me:$2", "me:$2y$", "me:$2zz$05$x", "me:{SHA}x", "me:"] {
+            assert!(parse(other).is_empty(), "{other}");
+        }
+    }
+
+    /// On one thread: a check on it would let nothing else happen before its end.
+    #[tokio::test]
+    async fn a_check_stops_nothing_else() {
+        let (_file, users) = users(&format!("me:{}\n", bcrypt::hash("secret", 9).unwrap()));
+        let ended = std::cell::Cell::new(false);
+        let check = async {
+            let wrong = users.check(Some(&header("me:wrong"))).await;
+            ended.set(true);
+            wrong
+        };
+        let other = async { ended.get() };
+        let (wrong, was_first) = tokio::join!(check, other);
+        assert_eq!((code(wrong), was_first), (Some(Code::Unauthorized), false));
+    }
+
+    /// Clients with wrong passwords wait for each other; who was let in before does not wait for them.
+    #[tokio::test]
+    async fn who_is_known_does_not_wait_for_guesses() {
+        let (_file, users) = users(&format!("me:{}\n", bcrypt::hash("secret", 4).unwrap()));
+        assert_eq!(code(users.check(Some(&header("me:secret"))).await), None);
+        let _all = users.checks.acquire_many(u32::try_from(at_once()).unwrap()).await.unwrap();
+        assert_eq!(code(users.check(Some(&header("me:secret"))).await), None);
+        let guess = header("me:guess");
+        let mut guess = std::pin::pin!(users.check(Some(&guess)));
+        assert!(
+            std::future::poll_fn(|cx| std::task::Poll::Ready(guess.as_mut().poll(cx).is_pending())).await
+        );
     }
 
     #[tokio::test]
@@ -148,7 +235,6 @@ mod tests {
         std::fs::write(file.path(), format!("# users\n\nme:{hash}\nold:$apr1$x$y\n")).unwrap();
         let users = Htpasswd::new("the \"realm\"", file.path()).unwrap();
         assert_eq!(users.challenge, r#"Basic realm="the \"realm\"""#);
-        let header = |text: &str| format!("Basic {}", STANDARD.encode(text));
         for _ in 0..2 {
             assert_eq!(code(users.check(Some(&header("me:secret"))).await), None);
             for wrong in ["me:other", "me:", "you:secret", "old:y", "me"] {

@@ -15,6 +15,7 @@ use super::config::{CollectConfig, Config};
 use super::document::Document;
 use super::failure::{Failure, Result};
 use super::name::Name;
+use super::session::Sessions;
 use super::storage::{Disk, Hold};
 use super::store::{LINK, Store};
 use super::upstream::Upstreams;
@@ -47,8 +48,7 @@ pub struct Collected {
 pub fn collect_garbage(config: &Config) -> std::result::Result<Collected, ServeError> {
     let store = Store::new(Arc::new(Disk::new(&config.root)));
     let upstreams = Upstreams::new(config)?;
-    let collection =
-        Collection { store: &store, config, upstreams: &upstreams, is_busy: &|_: &Name, _: &str| false };
+    let collection = Collection { store: &store, config, upstreams: &upstreams, sessions: None };
     collection.run().map_err(|failure| ServeError::Storage {
         path: config.root.clone(),
         source: std::io::Error::other(failure.message().to_owned()),
@@ -65,12 +65,11 @@ pub(crate) async fn every_so_often(registry: Arc<Registry>) {
         tokio::time::sleep(interval.unwrap_or(DAY)).await;
         let registry = registry.clone();
         let collected = blocking::run(move || {
-            let is_busy = |name: &Name, id: &str| registry.sessions.is_busy(name, id);
             let collection = Collection {
                 store: &registry.store,
                 config: &registry.config,
                 upstreams: &registry.upstreams,
-                is_busy: &is_busy,
+                sessions: Some(&registry.sessions),
             };
             let collected = if interval.is_some() { collection.run()? } else { collection.only_uploads()? };
             registry.metrics.collected(collected.bytes);
@@ -88,8 +87,8 @@ struct Collection<'a> {
     store: &'a Store,
     config: &'a Config,
     upstreams: &'a Upstreams,
-    /// Whether a request is writing to an upload.
-    is_busy: &'a dyn Fn(&Name, &str) -> bool,
+    /// The uploads of the server that collects, if one does.
+    sessions: Option<&'a Sessions>,
 }
 
 impl Collection<'_> {
@@ -129,17 +128,32 @@ impl Collection<'_> {
         let storage = &self.store.storage;
         for name in self.store.repositories_with(|part| part == "_uploads")? {
             for id in storage.list(&layout::uploads(&name))? {
-                let written = match storage.stat(&layout::upload_data(&name, &id))? {
-                    Some(stat) => Some(stat),
-                    None => storage.stat(&layout::upload_started(&name, &id))?,
-                };
-                if written.is_some_and(|stat| is_older(stat.modified, age)) && !(self.is_busy)(&name, &id) {
+                if !self.is_abandoned(&name, &id, age)? {
+                    continue;
+                }
+                // Against a client that comes back at this very moment.
+                let _alone = storage.hold(Hold::Exclusive)?;
+                if self.is_abandoned(&name, &id, age)? {
                     storage.remove(&layout::upload(&name, &id))?;
+                    if let Some(sessions) = self.sessions {
+                        sessions.forget(&name, &id);
+                    }
                     collected.uploads += 1;
                 }
             }
         }
         Ok(collected)
+    }
+
+    /// Whether nobody wrote to an upload for longer than `age`, and nobody is about to.
+    fn is_abandoned(&self, name: &Name, id: &str, age: Duration) -> Result<bool> {
+        let storage = &self.store.storage;
+        let written = match storage.stat(&layout::upload_data(name, id))? {
+            Some(stat) => Some(stat),
+            None => storage.stat(&layout::upload_started(name, id))?,
+        };
+        let is_busy = || self.sessions.is_some_and(|sessions| sessions.is_busy(name, id));
+        Ok(written.is_some_and(|stat| is_older(stat.modified, age)) && !is_busy())
     }
 
     /// Removes the tags that the rules let go; of a cache those that were not asked for since `age`.
@@ -238,13 +252,16 @@ impl Collection<'_> {
                         continue;
                     }
                     let _alone = storage.hold(Hold::Exclusive)?;
-                    if let Some(stat) = storage.stat(&layout::blob(&digest))?
-                        && stat.modified < before
-                    {
-                        storage.remove(&layout::blob_folder(&digest))?;
-                        tracing::debug!(%digest, size = stat.size, "a blob is removed");
-                        collected.blobs += 1;
-                        collected.bytes += stat.size;
+                    match storage.stat(&layout::blob(&digest))? {
+                        Some(stat) if stat.modified < before => {
+                            storage.remove(&layout::blob_folder(&digest))?;
+                            tracing::debug!(%digest, size = stat.size, "a blob is removed");
+                            collected.blobs += 1;
+                            collected.bytes += stat.size;
+                        }
+                        Some(_) => {}
+                        // Left by a process that died while it wrote: nobody writes now.
+                        None => storage.remove(&layout::blob_folder(&digest))?,
                     }
                 }
             }

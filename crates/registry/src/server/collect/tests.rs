@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::server::failure::Code;
 use crate::server::storage::Storage;
 use crate::server::store::References;
 
@@ -24,7 +25,7 @@ impl Bench {
 
     fn blob(&self, name: &Name, data: &[u8]) -> Digest {
         let digest = Digest::sha256(data);
-        self.disk.append("upload").unwrap().append(data).unwrap();
+        self.disk.create("upload").unwrap().append(data).unwrap();
         self.store.put_blob(name, &digest, "upload", data.len() as u64).unwrap();
         self.disk.remove("upload").unwrap();
         digest
@@ -91,12 +92,8 @@ fn a_reference_saves_a_blob_from_a_collection_that_did_not_see_it() {
     let blob = bench.blob(&app, b"old");
     bench.age_blob(&blob);
     let upstreams = Upstreams::new(&bench.config).unwrap();
-    let collection = Collection {
-        store: &bench.store,
-        config: &bench.config,
-        upstreams: &upstreams,
-        is_busy: &|_: &Name, _: &str| false,
-    };
+    let collection =
+        Collection { store: &bench.store, config: &bench.config, upstreams: &upstreams, sessions: None };
     // Between marking and sweeping, a client mounts the blob and pushes a manifest.
     let before = SystemTime::now() - TICK;
     let marked = HashSet::new();
@@ -145,13 +142,91 @@ fn tags_go_by_rule_and_uploads_by_age() {
         bench.age(&layout::tag_current(&app, tag), DAY * age);
     }
     for (id, age) in [("new", 1), ("old", 8)] {
-        bench.disk.append(&layout::upload_data(&app, id)).unwrap();
+        bench.disk.create(&layout::upload_data(&app, id)).unwrap();
         bench.age(&layout::upload_data(&app, id), DAY * age);
     }
     let collected = collect_garbage(&bench.config).unwrap();
     assert_eq!((collected.tags, collected.uploads), (2, 1));
     assert_eq!(bench.store.tags(&app).unwrap(), ["v3"]);
     assert_eq!(bench.disk.list(&layout::uploads(&app)).unwrap(), ["new"]);
+}
+
+#[test]
+fn an_upload_that_goes_is_forgotten_and_makes_no_blob() {
+    let bench = Bench::new(&[]);
+    let (app, data, sessions) = (name("app"), b"data", Sessions::default());
+    let key = layout::upload_data(&app, "old");
+    bench.disk.create(&key).unwrap().append(data).unwrap();
+    bench.age(&key, DAY * 8);
+    let upstreams = Upstreams::new(&bench.config).unwrap();
+    let (store, config) = (&bench.store, &bench.config);
+    let collection = Collection { store, config, upstreams: &upstreams, sessions: Some(&sessions) };
+    sessions.get(&app, "old");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let busy = sessions.get(&app, "old");
+    {
+        let _turn = runtime.block_on(busy.turn());
+        assert_eq!(collection.only_uploads().unwrap().uploads, 0);
+    }
+    assert_eq!(collection.only_uploads().unwrap().uploads, 1);
+    assert_eq!(sessions.len(), 0);
+    assert!(runtime.block_on(busy.turn()).is_over());
+    // A request had verified the bytes before: what lies there now are others.
+    bench.disk.create(&key).unwrap();
+    let digest = Digest::sha256(data);
+    let refused = store.put_blob(&app, &digest, &key, data.len() as u64).unwrap_err();
+    assert_eq!(refused.code(), Code::BlobUploadUnknown);
+    assert!(store.blob(&app, &digest).unwrap().is_none());
+}
+
+#[test]
+fn a_blob_that_a_client_was_told_of_stays_for_some_time() {
+    let bench = Bench::new(&[]);
+    let app = name("app");
+    let (asked, other) = (bench.blob(&app, b"asked"), bench.blob(&app, b"other"));
+    for digest in [&asked, &other] {
+        bench.age_blob(digest);
+    }
+    bench.store.keep(&app, &asked, Duration::from_secs(60)).unwrap();
+    bench.store.keep(&name("elsewhere"), &other, Duration::ZERO).unwrap();
+    assert_eq!(collect_garbage(&bench.config).unwrap().blobs, 1);
+    assert!(bench.store.blob(&app, &asked).unwrap().is_some());
+}
+
+#[test]
+fn what_a_writer_that_died_left_goes() {
+    let bench = Bench::new(&[]);
+    let folder = layout::blob_folder(&Digest::sha256(b"never"));
+    bench.disk.write(&format!("{folder}/.1-0.wharf-tmp"), b"half").unwrap();
+    assert_eq!(collect_garbage(&bench.config).unwrap(), Collected::default());
+    assert!(!bench.config.root.join(folder).exists());
+}
+
+#[test]
+fn half_a_tag_is_none() {
+    let bench = Bench::new(&[]);
+    let app = name("app");
+    let blob = bench.blob(&app, b"blob");
+    let image = bench.image(&app, Some("whole"), &blob, 4);
+    // A push that failed before the last of its writes.
+    bench.store.link(&layout::linked(&layout::tag_index(&app, "half"), &image), &image).unwrap();
+    assert_eq!(bench.store.tags(&app).unwrap(), ["whole"]);
+}
+
+#[test]
+fn a_tag_that_moves_while_its_manifest_is_deleted_stays() {
+    let bench = Bench::new(&[]);
+    let app = name("app");
+    let (one, two) = (bench.blob(&app, b"one"), bench.blob(&app, b"two"));
+    for _ in 0..50 {
+        let before = bench.image(&app, Some("v1"), &one, 3);
+        let after = std::thread::scope(|scope| {
+            let push = scope.spawn(|| bench.image(&app, Some("v1"), &two, 3));
+            bench.store.delete_manifest(&app, &before).unwrap();
+            push.join().unwrap()
+        });
+        assert_eq!(bench.store.tag(&app, "v1").unwrap(), Some(after));
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(seconds("1h30m"), Some(90 * 60_000));
         assert_eq!(seconds("2d"), Some(48 * 3_600_000));
         assert_eq!((seconds("500ms"), seconds("5")), (Some(500), Some(5000)));
-        for bad in ["", "h", "1", "1x", "-1s", "1.5h", "99999999999h"].into_iter().filter(|bad| *bad != "1") {
+        for bad in ["", "h", "1x", "-1s", "1.5h", "99999999999h"] {
             assert_eq!(seconds(bad), None, "{bad}");
         }
     }

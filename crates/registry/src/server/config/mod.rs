@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use self::tree::Tree;
 use super::collect::retention::Rule;
@@ -138,7 +139,8 @@ pub struct Config {
     pub(crate) debug_address: Option<String>,
     /// Its address for the outside.
     pub(crate) host: Option<String>,
-    pub(crate) headers: Vec<(String, String)>,
+    /// Headers of every answer.
+    pub(crate) headers: http::HeaderMap,
     pub(crate) delete: bool,
     pub(crate) read_only: bool,
     pub(crate) auth: Auth,
@@ -190,7 +192,6 @@ impl Config {
     }
 
     fn read(mut tree: Tree) -> Result<Self, ConfigError> {
-        let seconds = |tree: &mut Tree, key: &str| duration::take(tree, key);
         let log_level = tree.text("log.level")?.or(tree.text("loglevel")?);
         let config = Self {
             root: tree
@@ -207,12 +208,12 @@ impl Config {
             auth: auth(&mut tree)?,
             tls: tls(&mut tree)?,
             upstreams: upstreams(&mut tree)?,
-            upstream_age: seconds(&mut tree, "proxy.ttl")?.filter(|age| !age.is_zero()),
+            upstream_age: duration::take(&mut tree, "proxy.ttl")?.filter(|age| !age.is_zero()),
             collect: collect(&mut tree)?,
-            manifest_limit: number(&mut tree, "limits.manifest")?.unwrap_or(4 << 20),
-            header_timeout: seconds(&mut tree, "limits.headertimeout")?.unwrap_or(Duration::from_secs(30)),
-            body_timeout: seconds(&mut tree, "limits.bodytimeout")?.unwrap_or(Duration::from_secs(60)),
-            connections: number(&mut tree, "limits.connections")?.unwrap_or(1024),
+            manifest_limit: limit(&mut tree, "limits.manifest")?.unwrap_or(4 << 20),
+            header_timeout: patience(&mut tree, "limits.headertimeout")?.unwrap_or(Duration::from_secs(30)),
+            body_timeout: patience(&mut tree, "limits.bodytimeout")?.unwrap_or(Duration::from_secs(60)),
+            connections: limit(&mut tree, "limits.connections")?.unwrap_or(1024).min(Semaphore::MAX_PERMITS),
         };
         let rest: Vec<_> = tree.rest().into_iter().filter(|key| !is_without_effect(key)).collect();
         if !rest.is_empty() {
@@ -233,15 +234,27 @@ fn with_host(address: &str) -> String {
     if address.starts_with(':') { format!("[::]{address}") } else { address.to_owned() }
 }
 
-fn number(tree: &mut Tree, key: &str) -> Result<Option<usize>, ConfigError> {
+/// A number that is not 0: a limit of that many lets nothing through.
+fn limit(tree: &mut Tree, key: &str) -> Result<Option<usize>, ConfigError> {
     let text = tree.text(key)?;
-    text.map(|text| text.parse().map_err(|_| ConfigError::value(key, format!("{text:?} is not a number"))))
-        .transpose()
+    let read = |text: String| match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(ConfigError::value(key, format!("{text:?} is not a number above 0"))),
+    };
+    text.map(read).transpose()
 }
 
-fn headers(tree: &mut Tree) -> Result<Vec<(String, String)>, ConfigError> {
-    let Some(Value::Object(map)) = tree.take("http.headers") else { return Ok(Vec::new()) };
-    let mut headers = Vec::new();
+/// A duration that is not 0: nobody could ever be in time.
+fn patience(tree: &mut Tree, key: &str) -> Result<Option<Duration>, ConfigError> {
+    match duration::take(tree, key)? {
+        Some(Duration::ZERO) => Err(ConfigError::value(key, "needs to be above 0")),
+        other => Ok(other),
+    }
+}
+
+fn headers(tree: &mut Tree) -> Result<http::HeaderMap, ConfigError> {
+    let mut headers = http::HeaderMap::new();
+    let Some(Value::Object(map)) = tree.take("http.headers") else { return Ok(headers) };
     for (name, value) in map {
         let values = match value {
             Value::Array(values) => values,
@@ -251,10 +264,12 @@ fn headers(tree: &mut Tree) -> Result<Vec<(String, String)>, ConfigError> {
             let Value::String(value) = value else {
                 return Err(ConfigError::value("http.headers", format!("{name}: expected texts")));
             };
-            if http::HeaderName::try_from(&name).is_err() || http::HeaderValue::try_from(&value).is_err() {
+            let (Ok(name), Ok(value)) =
+                (http::HeaderName::try_from(&name), http::HeaderValue::try_from(&value))
+            else {
                 return Err(ConfigError::value("http.headers", format!("{name} cannot be sent")));
-            }
-            headers.push((name.clone(), value));
+            };
+            headers.append(name, value);
         }
     }
     Ok(headers)

@@ -34,7 +34,7 @@ health:
 fn the_reference_file_and_environment() {
     let config = load(REFERENCE, &[]).unwrap();
     assert_eq!((config.root.to_str(), config.address.as_str()), (Some("/var/lib/registry"), "[::]:5000"));
-    assert_eq!(config.headers, [("X-Content-Type-Options".to_owned(), "nosniff".to_owned())]);
+    assert_eq!(config.headers.get("x-content-type-options").unwrap(), "nosniff");
     assert!(!config.delete && matches!(config.auth, Auth::Open));
 
     let config = load(
@@ -71,6 +71,10 @@ fn what_is_not_understood_is_refused() {
     assert_eq!(refused("auth: {htpasswd: {realm: x}}"), "auth.htpasswd.path: is missing");
     assert_eq!(refused("http: {tls: {key: x}}"), "http.tls: needs both a certificate and a key");
     assert_eq!(refused("collect: {grace: soon}"), "collect.grace: \"soon\" is not a duration such as 24h");
+    for key in ["connections", "manifest", "headertimeout", "bodytimeout"] {
+        assert!(refused(&format!("limits: {{{key}: 0}}")).contains("above 0"), "{key}");
+        assert!(refused(&format!("limits: {{{key}: -1}}")).starts_with(&format!("limits.{key}: ")), "{key}");
+    }
     assert!(refused("- a").starts_with("malformed configuration"));
     assert!(load("", &[]).is_ok());
 }

@@ -106,12 +106,15 @@ impl Storage for Disk {
         Ok(Box::new(DiskReader { file, size }))
     }
 
-    fn append(&self, key: &str) -> io::Result<Box<dyn Writer>> {
-        let path = self.path(key);
-        if let Some(parent) = path.parent() {
+    fn create(&self, key: &str) -> io::Result<Box<dyn Writer>> {
+        if let Some(parent) = self.path(key).parent() {
             fs::create_dir_all(parent)?;
         }
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        self.append(key)
+    }
+
+    fn append(&self, key: &str) -> io::Result<Box<dyn Writer>> {
+        let file = OpenOptions::new().append(true).create(true).open(self.path(key))?;
         let length = file.metadata()?.len();
         Ok(Box::new(DiskWriter { file, length, flushing: length }))
     }
@@ -304,7 +307,8 @@ mod tests {
     fn a_file_grows_and_moves() {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::new(folder.path());
-        disk.append("up/data").unwrap().append(b"hello, ").unwrap();
+        assert_eq!(disk.append("up/data").err().unwrap().kind(), io::ErrorKind::NotFound);
+        disk.create("up/data").unwrap().append(b"hello, ").unwrap();
         let mut writer = disk.append("up/data").unwrap();
         writer.append(b"worldly").unwrap();
         writer.truncate(12).unwrap();

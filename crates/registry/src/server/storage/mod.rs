@@ -66,7 +66,10 @@ pub(crate) trait Storage: Send + Sync {
     /// Opens a file for reading.
     fn open(&self, key: &str) -> io::Result<Box<dyn Reader>>;
 
-    /// Opens a file for appending, made if it is missing.
+    /// Makes an empty file.
+    fn create(&self, key: &str) -> io::Result<Box<dyn Writer>>;
+
+    /// Opens a file for appending. It is made if it is missing, but not what it lies in: that is `NotFound`.
     fn append(&self, key: &str) -> io::Result<Box<dyn Writer>>;
 
     /// Durably gives a synced file another key.

@@ -68,7 +68,7 @@ impl Fetch {
         let id = uploads::new_id()?;
         let (store, key) = (registry.store.clone(), layout::upload_data(name, &id));
         let (writer, reader) = blocking::run(move || {
-            let writer = store.storage.append(&key)?;
+            let writer = store.storage.create(&key)?;
             Ok((writer, store.storage.open(&key)?))
         })
         .await?;

@@ -267,7 +267,7 @@ impl Upstream {
 
     fn unavailable(&self, error: &Error) -> Failure {
         let message = format!("upstream {}: {error}", self.domain);
-        match error.status() {
+        match status_of(error) {
             Some(429) => Failure::new(Code::TooManyRequests, message),
             _ => Failure::new(Code::Unavailable, message).status(http::StatusCode::BAD_GATEWAY),
         }
@@ -276,11 +276,22 @@ impl Upstream {
 
 /// What an upstream means that did answer; `None` if it is unwell, so that old content may take its place.
 fn refusal(error: &Error) -> Option<Code> {
-    match error.status()? {
+    match status_of(error)? {
         404 => Some(Code::ManifestUnknown),
         401 | 403 => Some(Code::Denied),
         429 | 500.. => None,
         _ => Some(Code::Unknown),
+    }
+}
+
+/// The HTTP status of the answer, whether or not there was an error document in it; `None` if there was no answer.
+fn status_of(error: &Error) -> Option<u16> {
+    match error {
+        Error::Registry { status, .. } | Error::Body { status, .. } => Some(*status),
+        Error::Status(line) => line.split(' ').next()?.parse().ok(),
+        Error::Authentication { source, .. } => status_of(source),
+        Error::NoCredentials => Some(401),
+        _ => None,
     }
 }
 
@@ -297,4 +308,37 @@ async fn keep(registry: &Arc<Registry>, name: &Name, reference: &Reference, foun
         store.put_manifest(&name, tag.as_deref(), &digest, (&data, &document), References::ComeLater)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_from_silence() {
+        let body = |status| Error::Body { status, reason: String::new(), body: String::new() };
+        let by_token =
+            |source| Error::Authentication { verb: "Get", url: String::new(), source: Box::new(source) };
+        let silence = || Error::Transport {
+            verb: "Get",
+            url: String::new(),
+            reason: "EOF".to_owned(),
+            unreachable: true,
+        };
+        for (error, expected) in [
+            (body(404), Some(Code::ManifestUnknown)),
+            (body(401), Some(Code::Denied)),
+            (Error::NoCredentials, Some(Code::Denied)),
+            (by_token(body(403)), Some(Code::Denied)),
+            (body(400), Some(Code::Unknown)),
+            // Unwell: what is here may be served.
+            (body(429), None),
+            (Error::Status("503 Service Unavailable".to_owned()), None),
+            (by_token(Error::Status("500 Internal Server Error".to_owned())), None),
+            (by_token(silence()), None),
+            (silence(), None),
+        ] {
+            assert_eq!(refusal(&error), expected, "{error}");
+        }
+    }
 }

@@ -1,30 +1,35 @@
-//! Sockets: accepting them, TLS, time limits, and ending in order.
+//! Sockets: accepting them, TLS (`tls`), and ending in order.
+//!
+//! No client can hold on to anything for as long as it likes: greetings and heads have `limits.headertimeout`, and so has a
+//! connection that is not used; bodies have to go on within `limits.bodytimeout`, both those that come (`receive`) and those
+//! that go (`patient` for a connection, `streams` for each stream of HTTP/2).
+
+mod patient;
+mod streams;
+mod tls;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::config::{Config, Tls};
+use self::patient::Patient;
+use self::streams::Streams;
+use super::config::Config;
 use super::failure::{Code, Failure};
 use super::reply::Body;
 use super::router::{self, Face};
@@ -35,8 +40,6 @@ const READ_BUFFER: usize = 128 << 10;
 /// What a client of HTTP/2 may send ahead, in one stream and in all of a connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Name of HTTP/2 in the negotiation of protocols (RFC 9113, section 3.1).
-const H2: &[u8] = b"h2";
 /// How long calls may go on after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be accepted, so that a shortage does not turn into a busy loop.
@@ -52,7 +55,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     crate::client::install_crypto();
-    let tls = config.tls.as_ref().map(acceptor).transpose()?;
+    let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let registry = Registry::open(config)?;
     let listener = listen(&registry.config.address).await?;
     let address = listener
@@ -132,10 +135,10 @@ impl Accepting {
         let _connected = Connected::new(self.registry.clone());
         let _ = stream.set_nodelay(true);
         let limit = self.registry.config.body_timeout;
-        let stream = Patient { inner: stream, limit, deadline: None };
+        let stream = Patient::new(stream, limit);
         let Some(tls) = self.tls.clone() else { return self.speak(stream).await };
         match tokio::time::timeout(self.registry.config.header_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(H2) => {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::H2) => {
                 self.speak_http2(stream).await;
             }
             Ok(Ok(stream)) => self.speak(stream).await,
@@ -152,26 +155,33 @@ impl Accepting {
             .header_read_timeout(self.registry.config.header_timeout)
             .max_buf_size(READ_BUFFER)
             .serve_connection(TokioIo::new(stream), service);
-        self.drive(connection, http1::Connection::graceful_shutdown).await;
+        // One that is not used ends by the limit of the next head.
+        self.drive(connection, http1::Connection::graceful_shutdown, std::future::pending).await;
     }
 
     /// HTTP/2, which clients get that ask for it in the greeting of TLS. One that stops answering is left.
     async fn speak_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let (registry, face) = (self.registry.clone(), self.face);
-        let service = service_fn(move |request| answer(registry.clone(), face, request));
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let service = service_fn(move |request| {
+            let answer = answer(registry.clone(), face, request);
+            async { answer.await.map(|response| response.map(streams::watched)) }
+        });
+        let (idle, streams) =
+            (self.registry.config.header_timeout, Streams::new(self.registry.config.body_timeout));
+        let connection = http2::Builder::new(streams.clone())
             .timer(TokioTimer::new())
-            .keep_alive_interval(self.registry.config.header_timeout)
+            .keep_alive_interval(idle)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .serve_connection(TokioIo::new(stream), service);
-        self.drive(connection, http2::Connection::graceful_shutdown).await;
+        self.drive(connection, http2::Connection::graceful_shutdown, || streams.unused(idle)).await;
     }
 
-    /// Serves a connection until its client ends it, or the registry.
-    async fn drive<C>(&self, connection: C, shut_down: impl FnOnce(Pin<&mut C>))
+    /// Serves a connection until its client ends it, or the registry, or it was `unused` for too long.
+    async fn drive<C, U>(&self, connection: C, shut_down: impl FnOnce(Pin<&mut C>), unused: impl Fn() -> U)
     where
         C: Future<Output = hyper::Result<()>>,
+        U: Future<Output = ()>,
     {
         let mut connection = std::pin::pin!(connection);
         let done = tokio::select! {
@@ -179,6 +189,14 @@ impl Accepting {
             () = self.ending.cancelled() => {
                 shut_down(connection.as_mut());
                 connection.await
+            }
+            () = unused() => {
+                shut_down(connection.as_mut());
+                tokio::select! {
+                    done = connection => done,
+                    // It does not take the hint.
+                    () = unused() => Ok(()),
+                }
             }
         };
         if let Err(error) = done {
@@ -216,90 +234,6 @@ impl Drop for Connected {
     }
 }
 
-/// A connection whose client must take what is sent, if slowly.
-struct Patient {
-    inner: TcpStream,
-    limit: Duration,
-    /// Runs while a write waits.
-    deadline: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patient {
-    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.deadline = None;
-            return written;
-        }
-        let limit = self.limit;
-        let deadline =
-            self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
-        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Patient {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Patient {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.watch(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.watch(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
-    let wrong = |path: &std::path::Path, error: &dyn std::fmt::Display| {
-        ServeError::Tls(format!("{}: {error}", path.display()))
-    };
-    let certificates = |path: &std::path::Path| {
-        CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| wrong(path, &error))
-    };
-    let chain = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| wrong(&tls.key, &error))?;
-    let builder = rustls::ServerConfig::builder();
-    let builder = if tls.client_authorities.is_empty() {
-        builder.with_no_client_auth()
-    } else {
-        let mut roots = rustls::RootCertStore::empty();
-        for path in &tls.client_authorities {
-            for authority in certificates(path)? {
-                roots.add(authority).map_err(|error| wrong(path, &error))?;
-            }
-        }
-        let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build();
-        builder.with_client_cert_verifier(verifier.map_err(|error| ServeError::Tls(error.to_string()))?)
-    };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| wrong(&tls.certificate, &error))?;
-    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
