@@ -18,7 +18,7 @@ pub enum FilterError {
     #[error("invalid filter")]
     Syntax,
     /// The key means nothing here.
-    #[error("invalid filter '{0}'")]
+    #[error("invalid filter{}", named(.0))]
     Key(String),
     /// The value means nothing for this key.
     #[error("invalid filter '{key}=[{}]'", .values.join(" "))]
@@ -28,6 +28,11 @@ pub enum FilterError {
         /// Its values.
         values: Vec<String>,
     },
+}
+
+/// A key as its error names it, which one without letters is not.
+fn named(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!(" '{key}'") }
 }
 
 impl Filters {

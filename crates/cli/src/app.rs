@@ -17,7 +17,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     container::run::COMMAND.section(Section::Common),
     container::exec::COMMAND.section(Section::Common),
     container::ls::COMMAND.named("ps").section(Section::Common),
-    builder::build::COMMAND,
+    builder::build::AS_IMAGE_COMMAND,
     image::pull::COMMAND.section(Section::Common),
     image::push::COMMAND.section(Section::Common),
     image::ls::COMMAND.named("images").section(Section::Common),

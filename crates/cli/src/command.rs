@@ -97,6 +97,11 @@ impl Command {
         self
     }
 
+    pub(crate) const fn about(mut self, text: &'static str) -> Self {
+        self.about = text;
+        self
+    }
+
     pub(crate) const fn long(mut self, text: &'static str) -> Self {
         self.long = text;
         self

@@ -220,7 +220,7 @@ fn vector(platform: &Platform) -> Vec<Platform> {
         }
         "arm" => all.extend((5..level.unwrap_or(7).min(9)).rev().map(|n| with("arm", format!("v{n}")))),
         "arm64" => {
-            if !platform.variant.is_empty() {
+            if level.is_some_and(|level| level > 8) {
                 all.push(with("arm64", String::new()));
             }
             all.extend((5..=8).rev().map(|n| with("arm", format!("v{n}"))));

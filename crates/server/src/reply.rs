@@ -36,6 +36,21 @@ pub(crate) fn json_with<T: Serialize>(status: StatusCode, document: &T) -> Respo
     }
 }
 
+/// As [`json`], with the characters that mean something in HTML as escapes, as Go writes them where it is not told
+/// otherwise.
+pub(crate) fn json_for_html(document: &serde_json::Value) -> Response {
+    let escapes = [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    // None of them stands outside of strings.
+    let text = escapes.iter().fold(document.to_string(), |text, (c, escape)| text.replace(*c, escape));
+    with_type(StatusCode::OK, JSON, full(text + "\n"))
+}
+
 /// Text with status 200.
 pub(crate) fn text(text: &'static str) -> Response {
     with_type(StatusCode::OK, "text/plain; charset=utf-8", full(text))

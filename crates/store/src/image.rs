@@ -106,18 +106,25 @@ impl Images<'_> {
         Ok(keys.iter().filter_map(|key| Digest::parse(key).ok()).collect())
     }
 
-    /// Gives an image a name; one without tag and digest gets the default tag. Returns the image that had the name.
-    pub fn tag(&self, tx: &mut Tx<'_>, reference: &Reference, id: &Digest) -> Result<Option<Digest>> {
-        let Some(mut record) = IMAGES.get(tx, id.as_str())? else {
-            return Err(Error::NoImage { name: id.to_string() });
-        };
-        let reference = record::name_of(reference);
-        let key = reference.to_string();
-        let before = NAMES.get(tx, &key)?.map(|name| name.image);
-        if reference.digest().is_none() {
+    /// Gives an image a name that somebody chose for it here, and notes when.
+    pub fn tag(&self, tx: &mut Tx<'_>, reference: &Reference, id: &Digest) -> Result<()> {
+        self.name(tx, reference, id)?;
+        if let Some(mut record) = IMAGES.get(tx, id.as_str())? {
             record.tagged = Some(jiff::Timestamp::now());
             IMAGES.put(tx, id.as_str(), &record)?;
         }
+        Ok(())
+    }
+
+    /// Gives an image a name that it came with; one without tag and digest gets the default tag. Returns the image that
+    /// had the name.
+    pub fn name(&self, tx: &mut Tx<'_>, reference: &Reference, id: &Digest) -> Result<Option<Digest>> {
+        if IMAGES.get(tx, id.as_str())?.is_none() {
+            return Err(Error::NoImage { name: id.to_string() });
+        }
+        let reference = record::name_of(reference);
+        let key = reference.to_string();
+        let before = NAMES.get(tx, &key)?.map(|name| name.image);
         NAMES.put(tx, &key, &NameRecord { reference, image: id.clone() })?;
         Ok(before)
     }

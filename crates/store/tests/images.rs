@@ -35,8 +35,8 @@ fn reference(name: &str) -> Reference {
     Reference::parse(name).unwrap()
 }
 
-fn tag(f: &Fixture, name: &str, image: &ImageRecord) -> Option<Digest> {
-    f.db.write(|tx| f.store.images().tag(tx, &reference(name), &image.id)).unwrap()
+fn name(f: &Fixture, name: &str, image: &ImageRecord) -> Option<Digest> {
+    f.db.write(|tx| f.store.images().name(tx, &reference(name), &image.id)).unwrap()
 }
 
 fn resolve(f: &Fixture, name: &str) -> Result<Digest, String> {
@@ -49,11 +49,11 @@ fn images_are_found_by_every_name() {
     let layer = archive().file("f", b"x").bytes();
     let one = put(&f, &[&layer], "1", None);
     let two = put(&f, &[&layer], "2", None);
-    assert_eq!(tag(&f, "app", &one), None);
-    assert_eq!(tag(&f, "app:v1", &one), None);
-    assert_eq!(tag(&f, "app", &two), Some(one.id.clone()));
+    assert_eq!(name(&f, "app", &one), None);
+    assert_eq!(name(&f, "app:v1", &one), None);
+    assert_eq!(name(&f, "app", &two), Some(one.id.clone()));
     let by_digest = format!("app@{}", Digest::sha256(b"manifest"));
-    tag(&f, &by_digest, &one);
+    name(&f, &by_digest, &one);
     assert_eq!(resolve(&f, "app"), Ok(two.id.clone()));
     assert_eq!(resolve(&f, "docker.io/library/app:v1"), Ok(one.id.clone()));
     assert_eq!(resolve(&f, &by_digest), Ok(one.id.clone()));
@@ -77,7 +77,10 @@ fn images_are_found_by_every_name() {
     assert_eq!(listed.digests, [reference(&by_digest)]);
     assert_eq!(listed.record.labels["n"], "1");
     assert_eq!((listed.record.size, listed.is_dangling()), (1, false));
-    assert!(listed.record.tagged.is_some());
+    assert!(listed.record.tagged.is_none());
+    f.db.write(|tx| f.store.images().tag(tx, &reference("app:v1"), &one.id)).unwrap();
+    let tagged = f.db.read(|view| f.store.images().get(view, &one.id)).unwrap().unwrap().tagged;
+    assert!(tagged.is_some());
     let untag = |name: &str| f.db.write(|tx| f.store.images().untag(tx, &reference(name))).unwrap();
     assert_eq!(untag("app"), Some(two.id.clone()));
     assert_eq!(untag("app"), None);
@@ -109,7 +112,7 @@ fn removal_takes_what_nothing_else_needs() {
     let (base, top) = (archive().file("b", b"base").bytes(), archive().file("t", b"top").bytes());
     let parent = put(&f, &[&base], "parent", None);
     let child = put(&f, &[&base, &top], "child", Some(&parent.id));
-    tag(&f, "child", &child);
+    name(&f, "child", &child);
     let images = f.store.images();
     assert_eq!(f.db.read(|view| images.children(view, &parent.id)).unwrap(), std::slice::from_ref(&child.id));
     let removed = f.db.write(|tx| images.remove(tx, &parent.id)).unwrap();
@@ -245,7 +248,7 @@ fn a_loaded_name_moves_and_says_from_where() {
     let f = fixture();
     let layer = archive().file("f", b"x").bytes();
     let before = put(&f, &[&layer], "before", None);
-    tag(&f, "app", &before);
+    name(&f, "app", &before);
     let config = config(&[&layer], "after");
     let manifest = json!([{"Config": "c", "RepoTags": ["app:latest"], "Layers": ["l"]}]).to_string();
     let data =

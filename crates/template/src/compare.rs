@@ -17,7 +17,7 @@ enum Basic {
 fn basic(value: &Value) -> Result<Basic, String> {
     match value {
         Value::Bool(_) => Ok(Basic::Bool),
-        Value::Int(_) => Ok(Basic::Int),
+        Value::Int(_) | Value::Duration(_) => Ok(Basic::Int),
         Value::Float(_) => Ok(Basic::Float),
         Value::Str(_) => Ok(Basic::Text),
         _ => Err(INVALID.to_owned()),
@@ -64,7 +64,7 @@ pub(crate) fn equal(values: &[Value]) -> Result<bool, String> {
         }
         let same = match (first, other) {
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Int(a) | Value::Duration(a), Value::Int(b) | Value::Duration(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a == b,
             (Value::Str(a), Value::Str(b)) => a == b,
             (a, b) => {
@@ -88,7 +88,7 @@ pub(crate) fn equal(values: &[Value]) -> Result<bool, String> {
 pub(crate) fn order(a: &Value, b: &Value) -> Result<Ordering, String> {
     let (kind, other) = (basic(a)?, basic(b)?);
     match (a, b) {
-        (Value::Int(a), Value::Int(b)) => Ok(a.cmp(b)),
+        (Value::Int(a) | Value::Duration(a), Value::Int(b) | Value::Duration(b)) => Ok(a.cmp(b)),
         (Value::Float(a), Value::Float(b)) => Ok(a.partial_cmp(b).unwrap_or(Ordering::Greater)),
         (Value::Str(a), Value::Str(b)) => Ok(a.cmp(b)),
         _ if kind != other => Err(incompatible(a, b)),

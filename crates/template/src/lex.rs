@@ -187,7 +187,7 @@ impl Lexer<'_> {
                 self.emit(Kind::RawStr, end + 2);
             }
             '$' => self.name(1, Kind::Variable)?,
-            '.' if !next.is_some_and(|n| n.is_ascii_digit()) => {
+            '.' if next.is_some_and(|n| !n.is_ascii_digit()) => {
                 if self.ends_name(1) {
                     self.emit(Kind::Dot, 1)
                 } else {

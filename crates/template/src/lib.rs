@@ -9,6 +9,7 @@
 
 mod ast;
 mod compare;
+mod duration;
 mod error;
 mod exec;
 mod field;
@@ -21,6 +22,7 @@ mod value;
 use std::collections::HashMap;
 
 pub use self::{
+    duration::duration_text,
     error::{Error, Result},
     value::{Call, Map, Nil, Object, Struct, Value},
 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{Nil, Value};
+use crate::{Nil, Value, duration_text};
 
 /// `%q` of a text.
 pub(crate) fn quote(text: &str) -> String {
@@ -66,6 +66,7 @@ pub(crate) fn plain(value: &Value) -> String {
         Value::Nil(Nil::Map) => "map[]".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
+        Value::Duration(value) => duration_text(*value),
         Value::Float(value) => shortest(*value),
         Value::Str(text) => text.to_string(),
         Value::List(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(" ")),
@@ -289,7 +290,8 @@ fn verb_text(spec: Spec, verb: char, value: &Value) -> String {
         ('v', Value::Object(_)) => spec.pad(&plain(value)),
         (_, Value::None | Value::Nil(Nil::Interface)) => format!("%!{verb}(<nil>)"),
         (_, Value::Bool(flag)) if matches!(verb, 't' | 'v') => spec.pad(if *flag { "true" } else { "false" }),
-        (_, Value::Int(number)) => integer(spec, verb, *number),
+        ('s' | 'v' | 'q', Value::Duration(value)) => text_verb(spec, verb, &duration_text(*value)),
+        (_, Value::Int(number) | Value::Duration(number)) => integer(spec, verb, *number),
         (_, Value::Float(number)) => float(spec, verb, *number),
         (_, Value::Str(text)) => text_verb(spec, verb, text),
         (_, Value::List(items)) => {

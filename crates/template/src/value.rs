@@ -16,6 +16,8 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A duration in nanoseconds.
+    Duration(i64),
     /// A number with a fraction.
     Float(f64),
     /// A text.
@@ -64,6 +66,14 @@ pub struct Struct {
 }
 
 impl Struct {
+    /// Lets the field `name`, if it is there, be found as `other` too, which `json` does not show.
+    pub fn also_as(&mut self, name: &str, other: &str) {
+        if let Some(value) = self.get(name).cloned() {
+            self.fields.push((other.to_owned(), value));
+            self.omitted.push(other.to_owned());
+        }
+    }
+
     /// The field of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value)
@@ -117,7 +127,7 @@ impl Value {
         match self {
             Self::None | Self::Nil(_) => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
-            Self::Int(value) => Json::Number((*value).into()),
+            Self::Int(value) | Self::Duration(value) => Json::Number((*value).into()),
             Self::Float(value) => Number::from_f64(*value).map_or(Json::Null, Json::Number),
             Self::Str(text) => Json::String(text.to_string()),
             Self::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
@@ -142,6 +152,7 @@ impl Value {
             Self::Nil(Nil::Map) | Self::Map(_) => "map[string]string",
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
+            Self::Duration(_) => "time.Duration",
             Self::Float(_) => "float64",
             Self::Str(_) => "string",
             Self::Struct(data) => data.type_name.unwrap_or("map[string]interface {}"),
@@ -155,7 +166,7 @@ impl Value {
         match self {
             Self::None | Self::Nil(_) => false,
             Self::Bool(value) => *value,
-            Self::Int(value) => *value != 0,
+            Self::Int(value) | Self::Duration(value) => *value != 0,
             Self::Float(value) => *value != 0.0,
             Self::Str(text) => !text.is_empty(),
             Self::List(items) => !items.is_empty(),

@@ -77,29 +77,20 @@ const OMITTED: &[(&str, &[Omitted])] = &[
             ("AuxiliaryAddresses", Empty::Map, ""),
         ],
     ),
-    (
-        "Architecture",
-        &[
-            ("Author", Empty::Text, ""),
-            ("Comment", Empty::Text, ""),
-            ("Container", Empty::Text, ""),
-            ("Descriptor", Empty::Pointer, ""),
-            ("Parent", Empty::Text, ""),
-            ("Variant", Empty::Text, ""),
-        ],
-    ),
 ];
 
 /// A name, what it reads as, and the field before it.
 type Omitted = (&'static str, Empty, &'static str);
 
-#[derive(Clone, Copy)]
-enum Empty {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Empty {
     Pointer,
     List,
     Map,
     Text,
     False,
+    Zero,
+    Duration,
 }
 
 impl From<Empty> for Value {
@@ -110,13 +101,18 @@ impl From<Empty> for Value {
             Empty::Map => Self::Nil(Nil::Map),
             Empty::Text => Self::text(""),
             Empty::False => Self::Bool(false),
+            Empty::Zero => Self::Int(0),
+            Empty::Duration => Self::Duration(0),
         }
     }
 }
 
 /// The document as a value for templates.
 pub(crate) fn typed(document: &Json) -> Value {
-    convert("", document)
+    match document {
+        Json::Object(fields) if fields.contains_key("RepoTags") => super::image::typed(fields),
+        document => convert("", document),
+    }
 }
 
 /// As [`typed`], for messages that name the Go type of the whole document.
@@ -129,7 +125,8 @@ pub(crate) fn typed_as(type_name: &'static str, document: &Json) -> Value {
     }
 }
 
-fn convert(key: &str, json: &Json) -> Value {
+/// A value that stands in a field `key`.
+pub(super) fn convert(key: &str, json: &Json) -> Value {
     match json {
         Json::Null if POINTERS.contains(&key) => Value::Nil(Nil::Pointer),
         Json::Null => match shape(key) {
@@ -148,7 +145,49 @@ fn convert(key: &str, json: &Json) -> Value {
     }
 }
 
+/// Fields in the order they have in Go, those that are not there as what they are when empty; then whatever else a
+/// document has.
+pub(super) fn in_order(
+    entries: &serde_json::Map<String, Json>,
+    order: &[(&str, Empty)],
+    convert: impl Fn(&str, &Json) -> Value,
+) -> Struct {
+    let mut data = Struct::default();
+    for (name, empty) in order {
+        let value = entries.get(*name).map(|value| convert(name, value));
+        if value.is_none() {
+            data.omitted.push((*name).to_owned());
+        }
+        data.fields.push(((*name).to_owned(), value.unwrap_or(Value::from(*empty))));
+    }
+    for (name, value) in entries.iter().filter(|(name, _)| !order.iter().any(|(known, _)| known == name)) {
+        data.fields.push((name.clone(), convert(name, value)));
+    }
+    data
+}
+
+/// Fields of a health check.
+const HEALTHCHECK: &[(&str, Empty)] = &[
+    ("Test", Empty::List),
+    ("Interval", Empty::Duration),
+    ("Timeout", Empty::Duration),
+    ("StartPeriod", Empty::Duration),
+    ("StartInterval", Empty::Duration),
+    ("Retries", Empty::Zero),
+];
+
+fn healthcheck(entries: &serde_json::Map<String, Json>) -> Value {
+    let child = |name: &str, value: &Json| match value.as_i64() {
+        Some(number) if name != "Retries" => Value::Duration(number),
+        _ => convert(name, value),
+    };
+    Value::Struct(Arc::new(in_order(entries, HEALTHCHECK, child)))
+}
+
 fn structure(key: &str, entries: &serde_json::Map<String, Json>) -> Value {
+    if key == "Healthcheck" {
+        return healthcheck(entries);
+    }
     // The settings of a log driver are the one map that shares its name with a struct.
     let child = |name: &str, value: &Json| match (key, name) {
         ("LogConfig", "Config") => convert("Options", value),
@@ -163,6 +202,7 @@ fn structure(key: &str, entries: &serde_json::Map<String, Json>) -> Value {
             data.omitted.push((*name).to_owned());
         }
     }
+    data.also_as("Id", "ID");
     Value::Struct(Arc::new(data))
 }
 

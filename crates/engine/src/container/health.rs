@@ -164,30 +164,6 @@ impl Container {
     }
 }
 
-/// A duration as Go prints it: `1s`, `1m30s`, `2.5s`, `300ms`.
-pub(super) fn go_duration(duration: Duration) -> String {
-    let fraction = |whole: u64, rest: u32, digits: usize| match rest {
-        0 => whole.to_string(),
-        rest => format!("{whole}.{rest:0digits$}").trim_end_matches('0').to_owned(),
-    };
-    let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
-    if seconds == 0 {
-        return match nanoseconds {
-            0 => "0s".to_owned(),
-            ns if ns < 1_000 => format!("{ns}ns"),
-            ns if ns < 1_000_000 => format!("{}µs", fraction((ns / 1_000).into(), ns % 1_000, 3)),
-            ns => format!("{}ms", fraction((ns / 1_000_000).into(), ns % 1_000_000, 6)),
-        };
-    }
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    let seconds = fraction(seconds % 60, nanoseconds, 9);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, minutes) => format!("{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -267,13 +243,5 @@ mod tests {
         let check = Check::new(&config(&["CMD-SHELL", "a"]), shell).unwrap();
         assert_eq!(check.command, ["/bin/ash", "-xc", "a"]);
         assert_eq!((check.timeout, check.retries), (DEFAULT_TIMEOUT, DEFAULT_RETRIES));
-    }
-
-    #[test]
-    fn durations_as_go_prints_them() {
-        let text = |milliseconds| go_duration(Duration::from_millis(milliseconds));
-        assert_eq!([text(1), text(300), text(1000), text(2500)], ["1ms", "300ms", "1s", "2.5s"]);
-        assert_eq!([text(90_000), text(3_600_000)], ["1m30s", "1h0m0s"]);
-        assert_eq!(go_duration(Duration::from_micros(1500)), "1.5ms");
     }
 }

@@ -8,7 +8,7 @@ use wharf_api::{exec::CreateRequest, stream::Decoder};
 
 use super::{
     Container, Entry, Status,
-    health::{Check, Probe, go_duration},
+    health::{Check, Probe},
     live::Live,
 };
 use crate::{Engine, Error, Exec, ExecState, Result, tables};
@@ -94,7 +94,8 @@ impl Engine {
         let (live, id) = (live.clone(), exec.borrow().id.clone());
         let _ = tokio::task::spawn_blocking(move || live.monitor.exec_kill(&id, 9)).await;
         let _ = timeout(AFTER_KILL, exit_code(&mut exec)).await;
-        let words = format!("Health check exceeded timeout ({})", go_duration(check.timeout));
+        let limit = i64::try_from(check.timeout.as_nanos()).unwrap_or(i64::MAX);
+        let words = format!("Health check exceeded timeout ({})", wharf_template::duration_text(limit));
         let printed = output.text();
         Ok((-1, if printed.is_empty() { words } else { format!("{words}: {printed}") }))
     }

@@ -41,19 +41,27 @@ pub(super) fn reference(filters: &Filters, reference: &Reference) -> Result<bool
     Ok(false)
 }
 
-/// The instant of a filter such as `until`: RFC 3339 in its shorter forms too, seconds since the epoch, or a duration before `now`.
+/// The instant of a filter such as `until`, of which there is one at most.
 ///
 /// # Errors
 /// More than one value, or one that is no time.
 pub(crate) fn until(filters: &Filters, name: &str, now: Timestamp) -> Result<Option<Timestamp>> {
-    let mut values = filters.get(name);
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
+    if filters.get(name).count() > 1 {
         return Err(Error::invalid(format!("more than one {name} filter specified")));
     }
-    instant(value, now)
-        .map(Some)
-        .ok_or_else(|| Error::system(format!("failed to parse value as time or duration: {value:?}")))
+    Ok(instants(filters, name, now)?.pop())
+}
+
+/// The instants of a filter: RFC 3339 in its shorter forms too, seconds since the epoch, or durations before `now`.
+///
+/// # Errors
+/// A value is no time.
+pub(super) fn instants(filters: &Filters, name: &str, now: Timestamp) -> Result<Vec<Timestamp>> {
+    let read = |text: &str| {
+        let bad = || Error::system(format!("failed to parse value as time or duration: {text:?}"));
+        instant(text, now).ok_or_else(bad)
+    };
+    filters.get(name).map(read).collect()
 }
 
 fn instant(text: &str, now: Timestamp) -> Option<Timestamp> {

@@ -12,7 +12,7 @@ use wharf_store::Image;
 use super::{ImageUser, Images, filter, views};
 use crate::Result;
 
-const FILTERS: &[&str] = &["dangling", "label", "label!", "before", "since", "reference", "until"];
+const FILTERS: &[&str] = &["dangling", "label", "before", "since", "reference", "until"];
 
 /// What to list.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +99,7 @@ impl Images {
             let times = filters.get(key).map(|name| Ok(views::created(&self.resolve(view, name)?)));
             times.collect::<Result<Vec<Option<Timestamp>>>>()
         };
-        let until = filter::until(filters, "until", Timestamp::now())?;
+        let until = filter::instants(filters, "until", Timestamp::now())?;
         let before = time_of("before")?.into_iter().flatten().chain(until).min();
         let since = time_of("since")?.into_iter().flatten().max();
         Ok(Wanted { filters, all: options.all, dangling, before, since })
@@ -121,8 +121,10 @@ impl Wanted<'_> {
         if self.before.is_none() && self.since.is_none() {
             return true;
         }
-        let created = views::created(&image.record).unwrap_or(Timestamp::MIN);
-        self.before.is_none_or(|before| created < before) && self.since.is_none_or(|since| created > since)
+        views::created(&image.record).is_some_and(|created| {
+            self.before.is_none_or(|before| created < before)
+                && self.since.is_none_or(|since| created > since)
+        })
     }
 
     /// The names under which an image is to be shown (none for one that has none); `None` if it is not to be shown.
@@ -165,7 +167,7 @@ fn summary(
         shared.map_or(-1, |shared| signed(record.chains.iter().filter_map(|chain| shared.get(chain)).sum()));
     Summary {
         containers,
-        created: views::seconds(views::created(record)),
+        created: views::created(record).map_or(0, Timestamp::as_second),
         id: record.id.to_string(),
         labels: (!record.labels.is_empty()).then(|| record.labels.clone()),
         parent_id: record.parent.as_ref().map(ToString::to_string).unwrap_or_default(),

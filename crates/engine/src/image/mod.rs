@@ -170,11 +170,11 @@ impl Images {
             Ok::<_, Error>((record, config))
         })?;
         match platform {
-            Some(platform) if !Matcher::new(platform).matches(&config.platform()) => {
+            Some(platform) if !Matcher::new(platform).matches(&config.processor()) => {
                 Err(Error::not_found(format!(
                     "image with reference {name} was found but its platform ({}) does not match the specified platform \
                  ({platform})",
-                    config.platform()
+                    config.processor()
                 )))
             }
             _ => Ok(Found { record, config }),

@@ -12,6 +12,7 @@ const FILTERS: &[&str] = &["dangling", "label", "label!", "until"];
 
 impl Images {
     /// Removes images without a name, or with `dangling=false` all that no container uses; `users` are all containers.
+    /// compat: an image in use loses all its names but one.
     /// Without another filter also what pulls left behind that were not finished.
     ///
     /// # Errors
@@ -37,8 +38,7 @@ impl Images {
                 && until.is_none_or(|until| {
                     views::created(&image.record).is_some_and(|created| created <= until)
                 })
-                && filter::labels(filters, Some(&image.record.labels))
-                && !users.iter().any(|user| user.image == image.record.id.as_str());
+                && filter::labels(filters, Some(&image.record.labels));
             if wanted {
                 deleted.extend(self.prune_one(image, users));
             }

@@ -324,9 +324,9 @@ impl Images {
             let record = images.put(tx, new)?;
             let before = images.by_reference(tx, reference)?.map(|record| record.id);
             let digest = reference.clone().without_tag().with_digest(arrived.digest.clone());
-            images.tag(tx, &digest, &record.id)?;
+            images.name(tx, &digest, &record.id)?;
             if reference.digest().is_none() {
-                images.tag(tx, reference, &record.id)?;
+                images.name(tx, reference, &record.id)?;
             }
             Ok(before.as_ref() != Some(&record.id))
         })

@@ -209,7 +209,7 @@ impl Images {
             let (config, manifest) = (image.config.as_bytes(), Some(body.bytes.as_slice()));
             images.put(tx, NewImage { config, manifest, parent: None })?;
             let by_digest = image.reference.clone().without_tag().with_digest(digest.clone());
-            images.tag(tx, &by_digest, &image.record.id)?;
+            images.name(tx, &by_digest, &image.record.id)?;
             Ok(())
         })
     }

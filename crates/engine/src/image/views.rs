@@ -36,15 +36,9 @@ pub(super) fn repo_digests(references: &[Reference]) -> Vec<String> {
     references.iter().filter(|reference| reference.digest().is_some()).map(Reference::familiar).collect()
 }
 
-/// When an image was made.
+/// When an image was made, if that was written down. compat: Go's zero time is a time like any other here.
 pub(super) fn created(row: &ImageRecord) -> Option<Timestamp> {
-    row.created.as_deref().and_then(time::parse)
-}
-
-/// Seconds since the epoch; what has no time prints as Go's zero time does.
-pub(super) fn seconds(at: Option<Timestamp>) -> i64 {
-    const GO_ZERO: i64 = -62_135_596_800;
-    at.map_or(GO_ZERO, Timestamp::as_second)
+    row.created.as_deref().and_then(|text| text.parse().ok())
 }
 
 /// The answer of `GET /images/{name}/json`; `driver` tells where the layers are.
@@ -123,7 +117,11 @@ pub(super) fn history(record: &Record) -> Result<Vec<HistoryItem>> {
         };
         items.push(HistoryItem {
             comment: step.comment.clone(),
-            created: step.created.as_deref().and_then(time::parse).map_or(0, Timestamp::as_second),
+            created: step
+                .created
+                .as_deref()
+                .and_then(|text| text.parse().ok())
+                .map_or(0, Timestamp::as_second),
             created_by: step.created_by.clone(),
             id: "<missing>".to_owned(),
             size: i64::try_from(size).unwrap_or(i64::MAX),

@@ -81,6 +81,11 @@ impl ImageConfig {
             variant: self.variant.clone(),
         }
     }
+
+    /// The same without version and features of the operating system, by which nobody chooses among stored images.
+    pub fn processor(&self) -> Platform {
+        Platform { os_version: String::new(), os_features: Vec::new(), ..self.platform() }
+    }
 }
 
 /// What a container of an image runs unless its user says otherwise. `None` is Go's nil.

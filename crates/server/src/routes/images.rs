@@ -71,7 +71,7 @@ pub(super) async fn inspect(call: Call) -> Result {
     let image = blocking(move || call.engine.images.inspect(&call.name, platform.as_ref())).await?;
     let document =
         views::image::inspect(image, version).map_err(|error| Failure::system(error.to_string()))?;
-    Ok(reply::json(&document))
+    Ok(reply::json_for_html(&document))
 }
 
 /// `GET /images/{name}/history`.

@@ -1,6 +1,6 @@
 //! Images as older clients expect them.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wharf_api::ApiVersion;
 use wharf_api::image::{Inspect, Summary};
 
@@ -29,17 +29,16 @@ pub(crate) fn summary(mut row: Summary, version: ApiVersion) -> Summary {
     row
 }
 
-/// The answer of `GET /images/{name}/json` for a client of some version.
+/// The answer of `GET /images/{name}/json` for a client of some version. compat: the configuration is sorted by name.
 pub(crate) fn inspect(mut image: Inspect, version: ApiVersion) -> serde_json::Result<Value> {
     image.virtual_size = (version <= VIRTUAL_SIZE).then_some(image.size);
     let mut document = serde_json::to_value(image)?;
-    if version <= CONTAINER_FIELDS
-        && let Some(Value::Object(config)) = document.get_mut("Config")
-    {
-        let old = OLD_FIELDS.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let mut fields: Vec<_> = std::mem::take(config).into_iter().chain(old).collect();
-        fields.sort_by(|a, b| a.0.cmp(&b.0));
-        *config = Map::from_iter(fields);
+    if let Some(Value::Object(config)) = document.get_mut("Config") {
+        if version <= CONTAINER_FIELDS {
+            config.extend(OLD_FIELDS.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        }
+        config.sort_keys();
+        config.values_mut().for_each(Value::sort_all_objects);
     }
     Ok(document)
 }

@@ -107,7 +107,7 @@ impl Store {
             let id = images.put(tx, new)?.id;
             let mut names = Vec::new();
             for name in image.names {
-                let before = images.tag(tx, &name, &id)?.filter(|before| *before != id);
+                let before = images.name(tx, &name, &id)?.filter(|before| *before != id);
                 names.push((name, before));
             }
             Ok(Loaded { image: id, names })

@@ -92,6 +92,10 @@ pub(crate) const COMMAND: Command = Command::new("build", "[OPTIONS] PATH | URL 
     .section(Section::Common)
     .run(run);
 
+/// The same where images are made: lists of commands say there what comes of it.
+pub(crate) const AS_IMAGE_COMMAND: Command =
+    COMMAND.about("Build an image from a Dockerfile").long(COMMAND.about);
+
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     if m.args().len() != 1 {
         let program = cli.program();

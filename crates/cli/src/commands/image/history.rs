@@ -43,11 +43,12 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let created = if human { "CreatedSince" } else { "CreatedAt" };
     let table =
         format!("{{{{.ID}}}}\t{{{{.{created}}}}}\t{{{{.CreatedBy}}}}\t{{{{.Size}}}}\t{{{{.Comment}}}}");
-    let format = match m.bool("quiet") {
-        true => Format::quiet(),
-        false => Format::new(m.str("format"), &table),
+    let format = match m.str("format") {
+        // compat: a template of one's own counts more than --quiet.
+        "" | "table" if m.bool("quiet") => Format::quiet(),
+        given => Format::new(given, &table),
     };
-    let platform = platform::document(m.str("platform"), "")?;
+    let platform = platform::document(m.str("platform"), "invalid platform: ")?;
     let client = cli.client()?;
     let items: Vec<HistoryItem> =
         cli.block_on(async { Ok(client.image_history(m.arg(0), &platform).await?) })?;
@@ -63,7 +64,7 @@ fn row(item: &HistoryItem, human: bool, truncate: bool) -> Row {
     Row::new("*image.historyContext")
         .with("ID", id)
         .with("CreatedSince", if human { since } else { at.to_string() })
-        .with("CreatedAt", if item.created <= 0 { String::new() } else { at.to_string() })
+        .with("CreatedAt", at.to_string())
         .with("CreatedBy", if truncate { render::ellipsis(&command, 45) } else { command })
         .with("Size", if human { render::human_size_3(item.size as f64) } else { item.size.to_string() })
         .with("Comment", item.comment.as_str())

@@ -28,6 +28,6 @@ pub(crate) const COMMAND: Command = Command::new(
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let platform = platform::document(m.str("platform"), "")?;
     inspect::run_with(cli, m.args(), m.str("format"), async |client, name| {
-        Ok(client.image_inspect(name, &platform).await?)
+        inspect::image(client, name, &platform).await
     })
 }

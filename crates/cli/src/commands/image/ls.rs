@@ -43,9 +43,15 @@ pub(crate) const HEADINGS: &[(&str, &str)] = &[
     ("UniqueSize", "UNIQUE SIZE"),
 ];
 
-const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
-const TABLE_WITH_DIGESTS: &str =
-    "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const TABLE: &str =
+    "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince}}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
+const TABLE_WITH_DIGESTS: &str = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{if .CreatedSince}}\
+                                  {{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}";
+
+const RAW: &str = "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\n\
+                   virtual_size: {{.Size}}\n";
+const RAW_WITH_DIGESTS: &str = "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\n\
+                                created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet, digests) = (m.str("format"), m.bool("quiet"), m.bool("digests"));
@@ -54,11 +60,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     }
     let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("imagesFormat") } else { given };
-    let format = match quiet && matches!(given, "" | "table") {
-        true => Format::quiet(),
-        // compat: a template of one's own counts more than --quiet.
-        false => Format::new(given, if digests { TABLE_WITH_DIGESTS } else { TABLE }),
-    };
+    let format = format(given, quiet, digests);
     let mut filters = m.filters();
     if !m.arg(0).is_empty() {
         filters.add("reference", m.arg(0));
@@ -79,6 +81,16 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         }
     }
     format.print(HEADINGS, rows)
+}
+
+fn format(given: &str, quiet: bool, digests: bool) -> Format {
+    match given {
+        // compat: a template of one's own counts more than --quiet.
+        "" | "table" if quiet => Format::quiet(),
+        "raw" if quiet => Format::new("image_id: {{.ID}}", ""),
+        "raw" => Format::new(if digests { RAW_WITH_DIGESTS } else { RAW }, ""),
+        given => Format::new(given, if digests { TABLE_WITH_DIGESTS } else { TABLE }),
+    }
 }
 
 /// Refuses what has no meaning together with `--tree`.
@@ -138,6 +150,9 @@ pub(crate) fn names(image: &Summary, by_digest: bool) -> Vec<Name> {
     names
 }
 
+/// Go's zero time, in seconds since the epoch.
+const NEVER: i64 = -62_135_596_800;
+
 /// An image under one of its names as templates see it.
 pub(crate) fn row(image: &Summary, name: Name, truncate: bool) -> Row {
     let (size, shared, created) = (image.size, image.shared_size, image.created);
@@ -149,7 +164,10 @@ pub(crate) fn row(image: &Summary, name: Name, truncate: bool) -> Row {
         .with("Repository", name.repository)
         .with("Tag", name.tag)
         .with("Digest", name.digest)
-        .with_made("CreatedSince", move || render::age(created))
+        .with_made(
+            "CreatedSince",
+            move || if created == NEVER { String::new() } else { render::age(created) },
+        )
         .with_made("CreatedAt", move || render::go_time(created))
         .with_made("Size", move || render::human_size_3(size as f64))
         .with("Containers", containers)

@@ -20,7 +20,7 @@ use crate::command::Command;
 pub(crate) const GROUP: Command = Command::group("image", "Manage images", BELOW);
 
 static BELOW: &[Command] = &[
-    super::builder::build::COMMAND,
+    super::builder::build::AS_IMAGE_COMMAND,
     history::COMMAND,
     import::COMMAND,
     inspect::COMMAND,

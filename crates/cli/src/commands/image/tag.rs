@@ -16,6 +16,7 @@ pub(crate) const COMMAND: Command = Command::new(
 )
 .aliases(&["image tag", "tag"])
 .args(Args::Exact(2))
+.trailing()
 .run(run);
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {

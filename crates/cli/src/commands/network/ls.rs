@@ -40,12 +40,16 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet) = (m.str("format"), m.bool("quiet"));
     let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("networksFormat") } else { given };
-    if quiet && !matches!(given, "" | "table") {
+    if quiet && !matches!(given, "" | "table" | "raw") {
         print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
     }
-    let format = match quiet {
-        true => Format::quiet(),
-        false => Format::new(given, "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"),
+    let format = match given {
+        "raw" if quiet => Format::new("network_id: {{.ID}}", ""),
+        _ if quiet => Format::quiet(),
+        "raw" => {
+            Format::new("network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n", "")
+        }
+        given => Format::new(given, "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"),
     };
     let client = cli.client()?;
     let mut networks: Vec<Network> = cli.block_on(async { Ok(client.network_list(&m.filters()).await?) })?;

@@ -34,6 +34,9 @@ const HEADINGS: &[(&str, &str)] = &[
 
 const TABLE: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 
+const RAW: &str = "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\n\
+                   reclaimable: {{.Reclaimable}}\n";
+
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, verbose) = (m.str("format"), m.bool("verbose"));
     let template = match given {
@@ -64,7 +67,8 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         of_volumes(&volumes).row("*formatter.diskUsageVolumesContext", "Local Volumes", true),
         cache.row("*formatter.diskUsageBuilderContext", "Build Cache", false),
     ];
-    Format::new(given, TABLE).print(HEADINGS, rows)
+    let format = if given == "raw" { Format::new(RAW, "") } else { Format::new(given, TABLE) };
+    format.print(HEADINGS, rows)
 }
 
 /// One line of the summary.

@@ -1,6 +1,6 @@
 //! `inspect`: objects of any kind.
 
-use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use wharf_client::Client;
 
 use crate::{
@@ -75,7 +75,7 @@ fn kinds(wanted: Option<&str>) -> Result<Vec<(&'static str, Kind)>> {
     Err(Error::message(format!("{what}: must be one of {}", names.join(", "))))
 }
 
-async fn find(client: &Client, kinds: &[(&str, Kind)], name: &str, size: bool) -> Result<Json> {
+async fn find(client: &Client, kinds: &[(&str, Kind)], name: &str, size: bool) -> Result<Box<RawValue>> {
     for (kind_name, kind) in kinds {
         match kind.fetch(client, name, size).await {
             Err(error) if kinds.len() > 1 && skippable(&error) => {}

@@ -42,11 +42,15 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (given, quiet) = (m.str("format"), m.bool("quiet"));
     let config = cli.config();
     let given = if given.is_empty() && !quiet { config.text("volumesFormat") } else { given };
-    if quiet && !matches!(given, "" | "table") {
+    if quiet && !matches!(given, "" | "table" | "raw") {
         print::warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
     }
-    let format =
-        if quiet { Format::new("{{.Name}}", "") } else { Format::new(given, "{{.Driver}}\t{{.Name}}") };
+    let format = match given {
+        "raw" if quiet => Format::new("name: {{.Name}}", ""),
+        _ if quiet => Format::new("{{.Name}}", ""),
+        "raw" => Format::new("name: {{.Name}}\ndriver: {{.Driver}}\n", ""),
+        given => Format::new(given, "{{.Driver}}\t{{.Name}}"),
+    };
     let client = cli.client()?;
     let list: ListResponse = cli.block_on(async { Ok(client.volume_list(&m.filters()).await?) })?;
     let mut volumes = list.volumes;
