@@ -235,7 +235,11 @@ impl Images {
         let known = cached(id);
         let unfinished = known.is_none();
         let config = match known {
-            Some(config) => config.into(),
+            Some(config) => {
+                // The image is here; the manifest may still be another's.
+                jobs(&image.manifest, &config)?;
+                config.into()
+            }
             None => {
                 let config = runtime
                     .block_on(request.cancel.unless(repository.small_blob(&image.manifest.config)))
