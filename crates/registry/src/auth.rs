@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
+use crate::endpoint::{self, Endpoint};
 use crate::error::{Error, ErrorItem, Result};
 use crate::failure;
 
@@ -189,7 +191,7 @@ impl Authorizer {
 
     /// The value of the `Authorization` header for the next request, if one is called for. A token is fetched when there
     /// is none or the last one is about to expire; parallel callers share it.
-    pub(crate) async fn header(&self, http: &reqwest::Client) -> Result<Option<String>> {
+    pub(crate) async fn header(&self, http: &reqwest::Client, endpoint: &Endpoint) -> Result<Option<String>> {
         if let Some(token) =
             self.credentials.as_ref().map(|c| &c.registry_token).filter(|token| !token.is_empty())
         {
@@ -209,22 +211,39 @@ impl Authorizer {
         {
             return Ok(Some(format!("Bearer {token}")));
         }
-        let (token, life) = self.fetch(http, &challenge, &mut state.refresh).await?;
+        let realm = self.realm(&challenge, endpoint)?;
+        let (token, life) = self.fetch(http, realm, &challenge, &mut state.refresh).await?;
         let header = format!("Bearer {token}");
         // Renewed a little early: the registry's clock decides.
         state.token = Some((token, Instant::now() + life.mul_f32(0.9)));
         Ok(Some(header))
     }
 
+    /// Where the token service is. What is asked for over a private connection does not go out over an open one.
+    fn realm(&self, challenge: &Challenge, endpoint: &Endpoint) -> Result<Url> {
+        let realm = challenge.get("realm");
+        let bad = || Error::Address(realm.to_owned());
+        let url = Url::parse(realm).map_err(|_| bad())?;
+        let refuse = |reason: &str| {
+            Err(Error::NotFollowed { verb: "Get", url: url.to_string(), reason: reason.to_owned() })
+        };
+        if endpoint.is_private() && url.scheme() != "https" && self.credentials.is_some() {
+            return refuse("refusing to send credentials by plain HTTP");
+        }
+        if endpoint::is_lured(&Url::parse(&endpoint.base).map_err(|_| bad())?, &url) {
+            return refuse("refusing to ask a link-local address for a token");
+        }
+        Ok(url)
+    }
+
     /// Asks the token service; returns the token and its life. A refresh token that comes with it is kept.
     async fn fetch(
         &self,
         http: &reqwest::Client,
+        url: Url,
         challenge: &Challenge,
         refresh: &mut Option<String>,
     ) -> Result<(String, Duration)> {
-        let realm = challenge.get("realm");
-        let url = reqwest::Url::parse(realm).map_err(|_| Error::Address(realm.to_owned()))?;
         let request = self.token_request(http, &url, challenge);
         let response = match request.timeout(Duration::from_secs(30)).send().await {
             Ok(response) => response,
@@ -253,7 +272,7 @@ impl Authorizer {
     fn token_request(
         &self,
         http: &reqwest::Client,
-        url: &reqwest::Url,
+        url: &Url,
         challenge: &Challenge,
     ) -> reqwest::RequestBuilder {
         let service = challenge.get("service");
@@ -299,7 +318,7 @@ impl Authorizer {
 }
 
 fn encode_form(pairs: &[(&str, &str)]) -> String {
-    let mut url = reqwest::Url::parse("http://localhost/").unwrap_or_else(|_| unreachable!("a constant"));
+    let mut url = Url::parse("http://localhost/").unwrap_or_else(|_| unreachable!("a constant"));
     url.query_pairs_mut().extend_pairs(pairs);
     url.query().unwrap_or_default().to_owned()
 }
@@ -310,6 +329,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn credentials_do_not_go_where_the_registry_should_not_send_them() {
+        let asks = |realm: &str, base: &str, verify: bool, name: &str| {
+            let endpoint = Endpoint {
+                base: base.to_owned(),
+                host: String::new(),
+                verify,
+                loopback: false,
+                mirror: false,
+            };
+            let credentials = Credentials { username: name.to_owned(), ..Credentials::default() };
+            let challenge = Challenge::parse(&format!("Bearer realm=\"{realm}\"")).unwrap();
+            Authorizer::new(Some(credentials), Vec::new()).realm(&challenge, &endpoint).is_ok()
+        };
+        let (open, private) = ("http://auth.example/token", "https://auth.example/token");
+        assert!(asks(private, "https://r.example", true, "me"));
+        assert!(!asks(open, "https://r.example", true, "me"));
+        // There is nothing to lose, or it was in the open anyway.
+        assert!(asks(open, "https://r.example", true, ""));
+        assert!(asks(open, "https://r.example", false, "me"));
+        assert!(asks(open, "http://r.example", true, "me"));
+        assert!(!asks("http://169.254.169.254/", "http://r.example", false, ""));
+    }
 
     #[test]
     fn challenges_are_read() {

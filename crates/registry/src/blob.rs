@@ -66,11 +66,8 @@ impl BlobStream {
                     self.response = None;
                     return Ok(None);
                 }
-                Ok(Ok(None)) => self.broken("unexpected EOF".to_owned()).await?,
-                Ok(Err(error)) => {
-                    let reason = failure::transport_reason(&error);
-                    self.broken(reason).await?;
-                }
+                Ok(Ok(None)) => self.interrupted("unexpected EOF".to_owned()).await?,
+                Ok(Err(error)) => self.interrupted(failure::transport_reason(&error)).await?,
                 Err(_) => self.stalled(stall.as_secs())?,
             }
         }
@@ -99,7 +96,7 @@ impl BlobStream {
         let response = loop {
             match self.repository.open_blob(&self.descriptor.digest, self.offset).await {
                 Ok((_, response)) => break response,
-                Err(Error::Transport { reason, .. } | Error::Status(reason)) => self.broken(reason).await?,
+                Err(error @ (Error::Transport { .. } | Error::Status(_))) => self.broken(error).await?,
                 Err(error) => return Err(error),
             }
         };
@@ -119,13 +116,18 @@ impl BlobStream {
         Ok(())
     }
 
-    async fn broken(&mut self, reason: String) -> Result<()> {
+    async fn interrupted(&mut self, reason: String) -> Result<()> {
+        self.broken(Error::Interrupted { digest: self.descriptor.digest.clone(), reason }).await
+    }
+
+    /// Waits before another attempt; after too many, the last error is the one.
+    async fn broken(&mut self, error: Error) -> Result<()> {
         self.response = None;
-        if self.pause.again().await {
-            tracing::debug!(digest = %self.descriptor.digest, offset = self.offset, reason, "blob interrupted");
-            return Ok(());
+        if !self.pause.again().await {
+            return Err(error);
         }
-        Err(Error::Interrupted { digest: self.descriptor.digest.clone(), reason })
+        tracing::debug!(digest = %self.descriptor.digest, offset = self.offset, %error, "blob interrupted");
+        Ok(())
     }
 
     fn stalled(&mut self, seconds: u64) -> Result<()> {

@@ -252,7 +252,7 @@ impl Client {
         if response.status() == reqwest::StatusCode::UNAUTHORIZED {
             authorizer.challenged(Challenge::of(response.headers())).await;
         }
-        Ok(Repository::new(http, endpoint, path, authorizer, self.config.clone()))
+        Ok(Repository::new(http, endpoint.clone(), path, authorizer, self.config.clone()))
     }
 
     /// The answer to a ping of an endpoint, unless it turns out to be one without TLS that was asked with.
@@ -304,6 +304,12 @@ impl Client {
                     attempt.error("stopped after 10 redirects")
                 } else if verify && from_https && attempt.url().scheme() != "https" {
                     attempt.error("refusing a redirect from HTTPS to plain HTTP")
+                } else if attempt
+                    .previous()
+                    .last()
+                    .is_some_and(|from| endpoint::is_lured(from, attempt.url()))
+                {
+                    attempt.error("refusing a redirect to a link-local address")
                 } else {
                     attempt.follow()
                 }

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use reqwest::Url;
 
 /// Docker Hub's name in references.
 pub(crate) const HUB: &str = "docker.io";
@@ -27,6 +28,11 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether nobody on the way can read or change what is said.
+    pub(crate) fn is_private(&self) -> bool {
+        self.verify && self.base.starts_with("https://")
+    }
+
     /// Whether the registry may also be spoken to without TLS.
     pub(crate) fn may_be_plain(&self) -> bool {
         !self.verify && !self.mirror
@@ -115,6 +121,19 @@ pub(crate) fn is_loopback(addresses: &[IpAddr]) -> bool {
     !addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback)
 }
 
+/// Whether somebody else's server sends a client to an address of the link only. Clouds keep what a machine knows of
+/// itself, secrets included, at one: no registry has business there.
+pub(crate) fn is_lured(from: &Url, to: &Url) -> bool {
+    let link_local = match to.host_str().map(|host| host.trim_matches(['[', ']']).parse()) {
+        Some(Ok(IpAddr::V4(address))) => address.is_link_local(),
+        Some(Ok(IpAddr::V6(address))) => {
+            address.is_unicast_link_local() || address.to_ipv4_mapped().is_some_and(|v4| v4.is_link_local())
+        }
+        _ => false,
+    };
+    link_local && from.host() != to.host()
+}
+
 /// The addresses of `host[:port]`; none when the name does not resolve. Only needed to tell insecure registries, so a
 /// resolver that does not answer is not waited for long.
 pub(crate) async fn addresses(host: &str) -> Vec<IpAddr> {
@@ -165,6 +184,16 @@ mod tests {
         assert_eq!(bases("192.0.2.1:5000", &[], &["192.0.2.0/24"]).len(), 2);
         assert_eq!(bases("192.0.2.1:5000", &[], &["192.0.2.1:5000"]).len(), 2);
         assert_eq!(bases("192.0.2.1:5001", &[], &["192.0.2.1:5000"]).len(), 1);
+    }
+
+    #[test]
+    fn nobody_is_lured_to_the_link() {
+        let lured = |from: &str, to: &str| is_lured(&Url::parse(from).unwrap(), &Url::parse(to).unwrap());
+        for to in ["http://169.254.169.254/latest", "http://[fe80::1]/", "http://[::ffff:169.254.169.254]/"] {
+            assert!(lured("https://r.example/v2/", to), "{to}");
+            assert!(!lured(to, to), "{to}");
+        }
+        assert!(!lured("https://r.example/v2/", "https://192.0.2.1/"));
     }
 
     #[test]

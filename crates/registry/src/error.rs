@@ -58,6 +58,16 @@ pub enum Error {
         /// Whether nothing could be reached at all, so that another endpoint or an embedded image may take its place.
         unreachable: bool,
     },
+    /// The registry leads to where nobody goes. Asking again would not help.
+    #[error("{verb} {url:?}: {reason}")]
+    NotFollowed {
+        /// `Get`, `Head`.
+        verb: &'static str,
+        /// Where it was to lead, or what was asked for.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
     /// The registry answered with an error document.
     #[error("{}", join(.items))]
     Registry {
@@ -98,9 +108,25 @@ pub enum Error {
     /// A manifest that cannot be read.
     #[error("invalid manifest: {0}")]
     Manifest(#[source] serde_json::Error),
-    /// A manifest that is too big to be one.
-    #[error("manifest is larger than {0} bytes")]
-    TooLarge(u64),
+    /// A document that is too big to be one.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// Which one: `manifest`.
+        what: &'static str,
+        /// How many bytes are accepted.
+        limit: u64,
+    },
+    /// A manifest that says to be of another type than the registry says it is (CVE-2021-41190).
+    #[error("mediaType in manifest should be '{stated}' not '{found}'")]
+    MediaTypeConfusion {
+        /// By the answer's header.
+        stated: String,
+        /// By the manifest itself.
+        found: String,
+    },
+    /// The registry does not have a blob that a manifest names.
+    #[error("unknown blob")]
+    UnknownBlob(Digest),
     /// Manifests of the first schema.
     #[error(
         "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the \
@@ -111,6 +137,9 @@ pub enum Error {
     /// A manifest that describes something other than an image.
     #[error("unsupported media type {0}")]
     MediaType(String),
+    /// A manifest that describes a plugin for Docker's engine.
+    #[error("Encountered remote \"application/vnd.docker.plugin.v1+json\"(plugin) when fetching")]
+    Plugin,
     /// An index without an entry that runs on the wanted platform.
     #[error("no matching manifest for {0} in the manifest list entries")]
     NoPlatform(Platform),

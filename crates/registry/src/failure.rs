@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
 
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
@@ -12,6 +13,8 @@ use crate::error::{Error, ErrorItem, PLAIN_HTTP};
 
 /// Longest error body that is read.
 const MAX_BODY: usize = 64 << 10;
+/// Go's word for a connection that ended too early.
+const EOF: &str = "EOF";
 
 /// A name that did not resolve; put into the error chain by [`Lookup`].
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,10 @@ fn lookup_error(host: &str, error: &io::Error) -> LookupError {
 
 /// An error for a request that got no answer.
 pub(crate) async fn transport(verb: &'static str, url: &Url, error: &reqwest::Error) -> Error {
+    if error.is_redirect() {
+        let reason = transport_reason(error);
+        return Error::NotFollowed { verb, url: shown(url), reason };
+    }
     let (reason, unreachable) = match reason(error) {
         Reason::Plain(text, unreachable) => (text, unreachable),
         Reason::Connect(text) => (format!("dial tcp {}: connect: {text}", address(url).await), true),
@@ -100,9 +107,14 @@ fn reason(error: &reqwest::Error) -> Reason {
         if let Some(tls) = current.downcast_ref::<rustls::Error>() {
             return Reason::Plain(tls_reason(tls), false);
         }
+        if let Some(text) = current.downcast_ref::<hyper::Error>().and_then(http_reason) {
+            return Reason::Plain(text, false);
+        }
         if let Some(io) = current.downcast_ref::<io::Error>() {
             if io.kind() == io::ErrorKind::UnexpectedEof {
-                return Reason::Plain("EOF".to_owned(), false);
+                // In the body an answer had begun.
+                let text = if error.is_body() || error.is_decode() { "unexpected EOF" } else { EOF };
+                return Reason::Plain(text.to_owned(), false);
             }
             if let Some(inner) = io.get_ref() {
                 // Its `source` would skip this one.
@@ -122,6 +134,17 @@ fn reason(error: &reqwest::Error) -> Reason {
         return Reason::Plain("net/http: request canceled while waiting for connection".to_owned(), true);
     }
     Reason::Plain(last, false)
+}
+
+/// What Go says of an answer that is no HTTP.
+fn http_reason(error: &hyper::Error) -> Option<String> {
+    let what = match error {
+        error if error.is_incomplete_message() => return Some(EOF.to_owned()),
+        error if error.is_parse_too_large() => "net/http: server response headers are too large",
+        error if error.is_parse() => "malformed HTTP response",
+        _ => return None,
+    };
+    Some(format!("net/http: HTTP/1.x transport connection broken: {what}"))
 }
 
 fn tls_reason(error: &rustls::Error) -> String {
@@ -156,11 +179,12 @@ async fn address(url: &Url) -> String {
 pub(crate) async fn answer(response: Response) -> Error {
     let status = response.status();
     if !status.is_client_error() {
-        return Error::Status(status_line(status));
+        return unfollowed(&response).unwrap_or_else(|| Error::Status(status_line(status)));
     }
     let refused = Challenge::of(response.headers()).into_iter().find_map(|challenge| challenge.refusal());
-    let body = body(response).await;
-    let parsed = parse_body(status.as_u16(), &body);
+    let is_json = is_json(&response);
+    let body = printable(&body(response).await);
+    let parsed = parse_body(status.as_u16(), is_json, &body);
     match (refused, parsed) {
         (Some(item), Error::Registry { status, mut items }) => {
             items.retain(|other| other.code != item.code);
@@ -180,6 +204,35 @@ pub(crate) async fn answer(response: Response) -> Error {
     }
 }
 
+/// A redirect to something that is no HTTP; the HTTP client gives it back as it came.
+fn unfollowed(response: &Response) -> Option<Error> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let url = response.url().join(location).ok()?;
+    let reason = format!("unsupported protocol scheme {:?}", url.scheme());
+    let unsupported = response.status().is_redirection() && !matches!(url.scheme(), "http" | "https");
+    unsupported.then(|| Error::NotFollowed { verb: "Get", url: shown(&url), reason })
+}
+
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    matches!(kind, "application/json" | "application/vnd.api+json")
+}
+
+/// Text of a stranger as a terminal may show it: control characters but line ends and tabs are spelled out.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_ascii_control() => shown.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_control() => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 pub(crate) fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default()).trim_end().to_owned()
 }
@@ -197,7 +250,8 @@ pub(crate) async fn body(mut response: Response) -> String {
     String::from_utf8_lossy(&data).into_owned()
 }
 
-fn parse_body(status: u16, body: &str) -> Error {
+/// What an answer means. A body that is said to be something else than JSON, and is, stands as it is for what is wrong.
+fn parse_body(status: u16, is_json: bool, body: &str) -> Error {
     #[derive(Deserialize, Default)]
     #[serde(default)]
     struct Document {
@@ -207,26 +261,40 @@ fn parse_body(status: u16, body: &str) -> Error {
 
     let document: Document = match serde_json::from_str(body) {
         Ok(document) => document,
+        Err(_) if !is_json && !body.trim().is_empty() => return stated(status, body.to_owned()),
         Err(error) => {
             return Error::Body { status, reason: json_reason(body, &error), body: body.to_owned() };
         }
     };
     if let Some(message) = document.details.filter(|details| !details.is_empty()) {
-        let code = match status {
-            401 => "UNAUTHORIZED",
-            429 => "TOOMANYREQUESTS",
-            _ => "UNKNOWN",
-        };
-        let item = ErrorItem { code: code.to_owned(), message, detail: None };
-        return Error::Registry { status, items: vec![item] };
+        return stated(status, printable(&message));
     }
     match document.errors {
-        Some(items) if !items.is_empty() => Error::Registry { status, items },
+        Some(mut items) if !items.is_empty() => {
+            for item in &mut items {
+                item.message = printable(&item.message);
+            }
+            Error::Registry { status, items }
+        }
+        _ if !is_json && !body.starts_with('{') => stated(status, body.to_owned()),
         _ => {
             let reason = "no error details found in HTTP response body".to_owned();
             Error::Body { status, reason, body: body.to_owned() }
         }
     }
+}
+
+/// An error document in place of one that is missing: the status tells the code.
+fn stated(status: u16, message: String) -> Error {
+    let code = match status {
+        401 => "UNAUTHORIZED",
+        403 => "DENIED",
+        429 => "TOOMANYREQUESTS",
+        _ => "UNKNOWN",
+    };
+    // The detail is what makes the text come out in full.
+    let item = ErrorItem { code: code.to_owned(), message, detail: Some(true.into()) };
+    Error::Registry { status, items: vec![item] }
 }
 
 /// Go's words for the two usual ways in which a body is not JSON.
@@ -256,11 +324,12 @@ mod tests {
             r#"{"errors":[{"code":"A_B","message":"first"},{"code":"UNKNOWN"}]}"#,
             r#"{"details":"too fast"}"#,
             "{}",
+            r#"{"errors":[{"code":"DENIED","message":"\u001b[31mred\u009b"}]}"#,
             "",
             "<html>",
         ];
         let text: String =
-            bodies.iter().map(|body| format!("{body}\n  {}\n", parse_body(404, body))).collect();
+            bodies.iter().map(|body| format!("{body}\n  {}\n", parse_body(404, true, body))).collect();
         expect![[r#"
             {"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}
               manifest unknown
@@ -280,11 +349,23 @@ mod tests {
               unknown: too fast
             {}
               error parsing HTTP 404 response body: no error details found in HTTP response body: "{}"
+            {"errors":[{"code":"DENIED","message":"\u001b[31mred\u009b"}]}
+              denied: \x1b[31mred\u009b
 
               error parsing HTTP 404 response body: unexpected end of JSON input: ""
             <html>
               error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: "<html>"
         "#]]
         .assert_eq(&text);
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_what_is_wrong() {
+        for (status, text) in [(403, "denied: no"), (404, "unknown: no"), (429, "toomanyrequests: no")] {
+            assert_eq!(parse_body(status, false, "no").to_string(), text);
+        }
+        let document = r#"{"errors":[{"code":"DENIED"}]}"#;
+        assert_eq!(parse_body(403, false, document).to_string(), "denied");
+        assert_eq!(printable("a\nb\tc\r\u{1b}[1m\u{9b}ä"), "a\nb\tc\\x0d\\x1b[1m\\u009bä");
     }
 }

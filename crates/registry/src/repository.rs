@@ -24,6 +24,10 @@ const MAX_MANIFEST: u64 = 4 << 20;
 /// Image configurations are a few KiB; labels and history can swell them.
 const MAX_CONFIG: u64 = 16 << 20;
 const MAX_PAGES: usize = 1000;
+/// An index in an index is legal; more than a few of them nobody makes.
+const MAX_DEPTH: usize = 8;
+/// The configuration of a plugin for Docker's engine.
+const DOCKER_PLUGIN: &str = "application/vnd.docker.plugin.v1+json";
 pub(crate) const DIGEST_HEADER: &str = "docker-content-digest";
 
 const ACCEPTED: [&str; 6] = [
@@ -44,6 +48,7 @@ struct Inner {
     /// `https://host/v2/path`, or `https://host/v2` without a path.
     base: String,
     path: String,
+    endpoint: Endpoint,
     authorizer: Authorizer,
     config: Arc<ClientConfig>,
 }
@@ -81,13 +86,13 @@ impl std::fmt::Debug for Repository {
 impl Repository {
     pub(crate) fn new(
         http: reqwest::Client,
-        endpoint: &Endpoint,
+        endpoint: Endpoint,
         path: &str,
         authorizer: Authorizer,
         config: Arc<ClientConfig>,
     ) -> Self {
         let base = format!("{}/v2/{path}", endpoint.base);
-        Self(Arc::new(Inner { http, base, path: path.to_owned(), authorizer, config }))
+        Self(Arc::new(Inner { http, base, path: path.to_owned(), endpoint, authorizer, config }))
     }
 
     pub(crate) fn config(&self) -> &ClientConfig {
@@ -142,15 +147,10 @@ impl Repository {
     ) -> Result<Image> {
         let digest = fetched.descriptor.digest.clone();
         let mut fetched = fetched;
-        // An index in an index is legal; more than that nobody makes.
-        for _ in 0..3 {
+        for _ in 0..MAX_DEPTH {
             match fetched.document {
                 Document::Manifest(manifest) => {
-                    let kind = &manifest.config.media_type;
-                    if !media_type::is_config(kind) && kind != "application/octet-stream" && !kind.is_empty()
-                    {
-                        return Err(Error::MediaType(kind.clone()));
-                    }
+                    check_parts(&manifest)?;
                     let (descriptor, body) = (fetched.descriptor, fetched.body);
                     return Ok(Image { digest, descriptor, body, manifest: *manifest });
                 }
@@ -166,7 +166,7 @@ impl Repository {
     /// The image configuration, or another small blob, whole and verified.
     pub async fn small_blob(&self, descriptor: &Descriptor) -> Result<Bytes> {
         if descriptor.size > MAX_CONFIG {
-            return Err(Error::TooLarge(MAX_CONFIG));
+            return Err(Error::TooLarge { what: "image configuration", limit: MAX_CONFIG });
         }
         let mut blob = self.blob(descriptor);
         let mut data = Vec::with_capacity(usize::try_from(descriptor.size).unwrap_or_default());
@@ -225,7 +225,7 @@ impl Repository {
                 return Err(failure::answer(response).await);
             }
             let next = next_page(&url, &response);
-            let body = limited(response, &url, MAX_MANIFEST, self.0.config.stall_timeout).await?;
+            let body = limited(response, "listing", MAX_MANIFEST, self.0.config.stall_timeout).await?;
             let page: Page = serde_json::from_slice(&body).map_err(unreadable)?;
             names.extend(page.tags.unwrap_or_default().into_iter().filter(|name| fits(name)));
             match next {
@@ -262,7 +262,7 @@ impl Repository {
         let stated = header(DIGEST_HEADER).and_then(|digest| digest.parse().ok());
         let by_tag = !name.contains(':');
         let expected = if by_tag { stated.or(expected) } else { expected };
-        let body = limited(response, &url, MAX_MANIFEST, self.0.config.stall_timeout).await?;
+        let body = limited(response, "manifest", MAX_MANIFEST, self.0.config.stall_timeout).await?;
         let digest = match expected {
             Some(digest) if !digest.matches(&body) => return Err(Error::ManifestDigest(digest)),
             Some(digest) => digest,
@@ -270,7 +270,10 @@ impl Repository {
         };
         let document = Document::parse(content_type, &body).map_err(|error| self.unreadable(&body, error))?;
         let kind = match content_type {
-            Some(kind) if media_type::is_manifest(kind) || media_type::is_index(kind) => kind,
+            Some(kind) if media_type::is_manifest(kind) || media_type::is_index(kind) => {
+                agreed(kind, &document)?;
+                kind
+            }
             _ => said_media_type(&document),
         };
         let descriptor = Descriptor::new(kind, digest, body.len() as u64);
@@ -298,10 +301,10 @@ impl Repository {
                 offset => request.header(RANGE, format!("bytes={offset}-")),
             })
             .await?;
-        if response.status().is_success() {
-            Ok((url, response))
-        } else {
-            Err(failure::answer(response).await)
+        match response.status() {
+            StatusCode::NOT_FOUND => Err(Error::UnknownBlob(digest.clone())),
+            status if status.is_success() => Ok((url, response)),
+            _ => Err(failure::answer(response).await),
         }
     }
 
@@ -349,7 +352,7 @@ impl Repository {
         if Url::parse(&self.0.base).is_ok_and(|base| base.origin() != url.origin()) {
             return Ok(request);
         }
-        let header = self.0.authorizer.header(&self.0.http).await.map_err(|source| {
+        let header = self.0.authorizer.header(&self.0.http, &self.0.endpoint).await.map_err(|source| {
             Error::Authentication { verb, url: url.to_string(), source: Box::new(source) }
         })?;
         Ok(match header {
@@ -376,6 +379,16 @@ pub(crate) fn verb(method: &Method) -> &'static str {
     }
 }
 
+/// Whether a manifest describes an image: other artifacts are told by the types of their parts.
+fn check_parts(manifest: &Manifest) -> Result<()> {
+    let parts = std::iter::once(&manifest.config).chain(&manifest.layers);
+    match parts.map(|part| &part.media_type).find(|kind| !media_type::may_be_of_image(kind)) {
+        Some(kind) => Err(Error::MediaType(failure::printable(kind))),
+        None if manifest.config.media_type == DOCKER_PLUGIN => Err(Error::Plugin),
+        None => Ok(()),
+    }
+}
+
 /// The best manifest for `platform`. Entries without a platform count as fitting, after the ones that say so.
 fn choose<'a>(manifests: &'a [Descriptor], platform: Option<&Platform>) -> Result<&'a Descriptor> {
     let wanted = platform.cloned().unwrap_or_else(Platform::host);
@@ -389,6 +402,18 @@ fn choose<'a>(manifests: &'a [Descriptor], platform: Option<&Platform>) -> Resul
         .min_by_key(|(rank, _)| *rank)
         .map(|(_, entry)| entry)
         .ok_or(Error::NoPlatform(wanted))
+}
+
+/// Whether a document is of the type that the registry says it is of, if it says one itself.
+fn agreed(stated: &str, document: &Document) -> Result<()> {
+    let found = match document {
+        Document::Manifest(manifest) => &manifest.media_type,
+        Document::Index(index) => &index.media_type,
+    };
+    if found.is_empty() || found == stated {
+        return Ok(());
+    }
+    Err(Error::MediaTypeConfusion { stated: stated.to_owned(), found: failure::printable(found) })
 }
 
 fn said_media_type(document: &Document) -> &str {
@@ -407,18 +432,24 @@ fn next_page(url: &Url, response: &Response) -> Option<Url> {
     (rest.contains("next") && next.origin() == url.origin() && next != *url).then_some(next)
 }
 
-/// The body of an answer, an error if it is longer than `limit` bytes.
-pub(crate) async fn limited(mut response: Response, url: &Url, limit: u64, stall: Duration) -> Result<Bytes> {
+/// The body of an answer, which is `what`; an error if it is longer than `limit` bytes.
+pub(crate) async fn limited(
+    mut response: Response,
+    what: &'static str,
+    limit: u64,
+    stall: Duration,
+) -> Result<Bytes> {
+    let url = response.url().clone();
     let mut data = Vec::new();
     loop {
         match tokio::time::timeout(stall, response.chunk()).await {
             Ok(Ok(Some(part))) => data.extend_from_slice(&part),
             Ok(Ok(None)) => return Ok(data.into()),
-            Ok(Err(error)) => return Err(failure::transport("Get", url, &error).await),
-            Err(_) => return Err(failure::timeout("Get", url)),
+            Ok(Err(error)) => return Err(failure::transport("Get", &url, &error).await),
+            Err(_) => return Err(failure::timeout("Get", &url)),
         }
         if data.len() as u64 > limit {
-            return Err(Error::TooLarge(limit));
+            return Err(Error::TooLarge { what, limit });
         }
     }
 }

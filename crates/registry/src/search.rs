@@ -80,7 +80,8 @@ impl Client {
             return Err(Error::SearchStatus(response.status().as_u16()));
         }
         let body =
-            crate::repository::limited(response, &url, MAX_ANSWER, self.config().stall_timeout).await?;
+            crate::repository::limited(response, "search result", MAX_ANSWER, self.config().stall_timeout)
+                .await?;
         let answer: Answer = serde_json::from_slice(&body).map_err(Error::Search)?;
         let mut found = answer.results.unwrap_or_default();
         found.truncate(limit);

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use wharf_oci::image::Descriptor;
 use wharf_oci::{Digest, Hasher};
 
+use crate::endpoint::is_lured;
 use crate::error::{Error, Result};
 use crate::failure;
 use crate::repository::{DIGEST_HEADER, Repository, verb};
@@ -288,6 +289,7 @@ impl Upload<'_> {
 fn session(url: &Url, response: &Response) -> Result<Session> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let next = location.and_then(|location| url.join(location).ok());
+    let next = next.filter(|next| matches!(next.scheme(), "http" | "https") && !is_lured(url, next));
     next.map(Session).ok_or_else(|| Error::Status(failure::status_line(response.status())))
 }
 

@@ -156,6 +156,70 @@ async fn errors_in_dockers_words() {
 }
 
 #[tokio::test]
+async fn answers_that_are_no_error_documents_in_dockers_words() {
+    let stub = Stub::start(|request| match request.path.as_str() {
+        "/v2/" => Answer::ok(b"{}"),
+        "/v2/busy/manifests/1" => Answer::status(429, b"<html>").header("Content-Type", "text/html"),
+        "/v2/page/manifests/1" => Answer::status(404, b"\x1b[31mno").header("Content-Type", "text/html"),
+        "/v2/file/manifests/1" => Answer::status(302, b"").header("Location", "file:///etc/passwd"),
+        "/v2/link/manifests/1" => Answer::status(302, b"").header("Location", "http://169.254.169.254/x"),
+        "/v2/long/manifests/1" => Answer::ok(b"").header("X-Long", "x".repeat(1 << 20)),
+        _ => Answer::ok(b"1234").cut_after(0),
+    });
+    let ask = async |name: &str| {
+        let error = client().resolve(&reference(&stub, &format!("{name}:1")), None, &NOTHING).await;
+        error.unwrap_err().to_string()
+    };
+    assert_eq!(ask("busy").await, "toomanyrequests: <html>");
+    assert_eq!(ask("page").await, "unknown: \\x1b[31mno");
+    assert_eq!(ask("file").await, "Get \"file:///etc/passwd\": unsupported protocol scheme \"file\"");
+    assert!(ask("link").await.ends_with(": refusing a redirect to a link-local address"));
+    assert!(ask("long").await.ends_with(": net/http: server response headers are too large"));
+    let gone = ask("gone").await;
+    assert!(gone.ends_with(": unexpected EOF"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_type_than_stated_is_refused() {
+    let body = manifest_of(b"");
+    let stub = Stub::start(move |request| match request.path.as_str() {
+        "/v2/" => Answer::ok(b"{}"),
+        _ => Answer::ok(&body).header("Content-Type", media_type::DOCKER_MANIFEST),
+    });
+    let error = client().resolve(&reference(&stub, "a:1"), None, &NOTHING).await.unwrap_err();
+    let (docker, oci) = (media_type::DOCKER_MANIFEST, media_type::OCI_MANIFEST);
+    assert_eq!(error.to_string(), format!("mediaType in manifest should be '{docker}' not '{oci}'"));
+}
+
+#[tokio::test]
+async fn artifacts_are_no_images() {
+    let part = |kind: &str| Descriptor::of(kind, b"{}");
+    let fetch = async |config: &str, layer: &str| {
+        let body = serde_json::to_vec(&json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
+            "config": part(config), "layers": [part(layer)]}));
+        let body = body.unwrap();
+        let stub = Stub::start(move |request| match request.path.as_str() {
+            "/v2/" => Answer::ok(b"{}"),
+            _ => manifest(&body),
+        });
+        let (repository, fetched) = client().resolve(&reference(&stub, "a:1"), None, &NOTHING).await.unwrap();
+        repository.image(fetched, None, &NOTHING).await.map_err(|error| error.to_string())
+    };
+    let (config, layer) = (media_type::OCI_CONFIG, media_type::OCI_LAYER);
+    fetch(config, layer).await.unwrap();
+    fetch("", "application/vnd.docker.image.rootfs.diff.tar.zstd").await.unwrap();
+    let refused = |kind: &str| format!("unsupported media type {kind}");
+    let helm = "application/vnd.cncf.helm.config.v1+json";
+    assert_eq!(fetch(helm, layer).await.unwrap_err(), refused(helm));
+    assert_eq!(
+        fetch(config, "application/vnd.in-toto+json").await.unwrap_err(),
+        refused("application/vnd.in-toto+json")
+    );
+    let plugin = fetch("application/vnd.docker.plugin.v1+json", layer).await.unwrap_err();
+    assert!(plugin.starts_with("Encountered remote"), "{plugin}");
+}
+
+#[tokio::test]
 async fn nobody_there() {
     let error =
         client().resolve(&Reference::parse("127.0.0.1:1/x").unwrap(), None, &NOTHING).await.unwrap_err();
@@ -283,7 +347,7 @@ async fn an_endless_manifest_is_refused() {
         _ => Answer::ok(&vec![b' '; 5 << 20]),
     });
     let error = client().resolve(&reference(&stub, "a:1"), None, &NOTHING).await.unwrap_err();
-    assert!(matches!(error, Error::TooLarge(_)), "{error}");
+    assert!(matches!(error, Error::TooLarge { what: "manifest", .. }), "{error}");
 }
 
 #[tokio::test]
@@ -353,6 +417,23 @@ async fn redirects_are_followed_without_the_authorization_but_not_for_ever() {
     assert_eq!(data, &b"blob"[..]);
     let error = repository.small_blob(&Descriptor::of(media_type::OCI_LAYER, b"loop")).await.unwrap_err();
     assert!(error.to_string().contains("redirect"), "{error}");
+}
+
+#[tokio::test]
+async fn what_no_further_attempt_mends_is_told_at_once() {
+    let gone = read_blob(4, |_| Answer::status(404, b"<html>")).await.unwrap_err();
+    assert_eq!(gone.to_string(), "unknown blob");
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = calls.clone();
+    let elsewhere = read_blob(4, move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Answer::status(307, b"").header("Location", "file:///etc/passwd")
+    });
+    assert!(elsewhere.await.unwrap_err().to_string().contains("unsupported protocol scheme"));
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    // This may pass, but does not.
+    let broken = read_blob(4, |_| Answer::status(500, b"oops")).await.unwrap_err();
+    assert_eq!(broken.to_string(), "received unexpected HTTP status: 500 Internal Server Error");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::tar::TarError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file operation failed.
-    #[error("{action} {path}: {source}")]
+    #[error("{action} {path}: {}", words(.source))]
     Io {
         /// What was tried, a verb.
         action: &'static str,
@@ -54,7 +54,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// An entry of an archive cannot be made.
-    #[error("archive entry {name:?}: {source}")]
+    #[error("archive entry {name:?}: {}", words(.source))]
     Entry {
         /// Name of the entry as it stands in the archive.
         name: String,
@@ -116,6 +116,9 @@ pub enum Error {
         /// The prefix.
         prefix: String,
     },
+    /// More layers than the kernel stacks.
+    #[error("max depth exceeded")]
+    Depth,
     /// No layer with this chain id is stored.
     #[error("layer {chain} does not exist")]
     NoLayer {
@@ -154,6 +157,14 @@ impl Error {
     ) -> Self {
         let (path, source) = (path.as_ref().to_owned(), source.into());
         if is_full(&source) { Self::DiskFull { path } } else { Self::Io { action, path, source } }
+    }
+}
+
+/// The system's message as Go prints it: lower case and without the error number.
+fn words(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => error.to_string().replace(&format!(" (os error {code})"), "").to_lowercase(),
+        None => error.to_string(),
     }
 }
 

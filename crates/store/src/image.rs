@@ -143,6 +143,7 @@ impl Images<'_> {
     pub fn describe(&self, view: &View<'_>, config: &[u8]) -> Result<ImageRecord> {
         let id = &Digest::sha256(config);
         let config = parse_config(config)?;
+        check_depth(&config)?;
         let chains = chain_ids(&config.rootfs.diff_ids);
         let mut size = 0;
         for chain in &chains {
@@ -153,6 +154,16 @@ impl Images<'_> {
         }
         Ok(ImageRecord::new(id.clone(), chains, size, &config))
     }
+}
+
+/// Refuses an image of which no container could be made, best before its layers are fetched.
+///
+/// # Errors
+/// [`Error::Depth`].
+pub fn check_depth(config: &ImageConfig) -> Result<()> {
+    // What overlayfs stacks (`OVL_MAX_STACK`), less the layer of the mount points that each container has.
+    const MOST_LAYERS: usize = 499;
+    if config.rootfs.diff_ids.len() > MOST_LAYERS { Err(Error::Depth) } else { Ok(()) }
 }
 
 fn parse_config(data: &[u8]) -> Result<ImageConfig> {

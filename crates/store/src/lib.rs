@@ -37,7 +37,7 @@ pub use cache::{Cache, CacheRecord};
 pub use check::{Problem, Report};
 pub use error::{Error, Result};
 pub use gzip::gzip;
-pub use image::{Image, ImageRecord, Images, NewImage, Removed};
+pub use image::{Image, ImageRecord, Images, NewImage, Removed, check_depth};
 pub use layer::{LayerInfo, LayerOrigin, LayerSource, LayerTar, Lease, Limits};
 pub use partial::{Partial, RunningPull};
 pub use snapshot::{

@@ -7,7 +7,7 @@ use wharf_api::progress::Progress;
 use wharf_oci::image::{Descriptor, ImageConfig, Manifest, media_type};
 use wharf_oci::{Digest, Platform, Reference, chain_ids};
 use wharf_registry::{Error as RegistryError, Fetched, Repository};
-use wharf_store::{LayerOrigin, LayerSource, Lease, NewImage, Partial, Store};
+use wharf_store::{Error as StoreError, LayerOrigin, LayerSource, Lease, NewImage, Partial, Store};
 
 use super::embedded::Embedded;
 use super::fetch::{self, Job, Layers, Origin};
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 
 /// How long a registry may take to answer for the embedded image before it is made from the binary.
 const EMBEDDED_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a manifest and a configuration are told that are not of one image.
+const MISMATCH: &str = "layers from manifest don't match image configuration";
 
 /// What is to be pulled.
 #[derive(Debug)]
@@ -123,8 +126,12 @@ impl Layers for Ingest<'_> {
             blob_size: Some(job.blob.size),
             origin: Some(origin),
         };
-        self.store.ingest_layer(blob, source, self.lease)?;
-        Ok(())
+        let ingested = self.store.ingest_layer(blob, source, self.lease);
+        ingested.map(drop).map_err(|error| match error {
+            StoreError::BlobDigest { .. } | StoreError::BlobSize { .. } | StoreError::Read(_) => error.into(),
+            StoreError::DiffId { .. } => Error::system(MISMATCH).caused_by(error),
+            error => Error::from(error).context("failed to register layer: "),
+        })
     }
 }
 
@@ -228,7 +235,11 @@ impl Images {
         let known = cached(id);
         let unfinished = known.is_none();
         let config = match known {
-            Some(config) => config.into(),
+            Some(config) => {
+                // The image is here; the manifest may still be another's.
+                jobs(&image.manifest, &config)?;
+                config.into()
+            }
             None => {
                 let config = runtime
                     .block_on(request.cancel.unless(repository.small_blob(&image.manifest.config)))
@@ -408,14 +419,16 @@ fn jobs(manifest: &Manifest, config: &[u8]) -> Result<Vec<Job>> {
         ImageConfig::parse(config).map_err(|e| Error::system(format!("invalid image configuration: {e}")))?;
     if !config.os.is_empty() && config.os != std::env::consts::OS {
         return Err(Error::system(format!(
-            "image operating system {:?} cannot be used on this platform",
+            "image operating system {:?} cannot be used on this platform: operating system is not supported",
             config.os
         )));
     }
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
-        return Err(Error::system("invalid manifest: its layers do not match the image configuration"));
+        return Err(Error::system(MISMATCH));
     }
+    wharf_store::check_depth(&config)
+        .map_err(|error| Error::from(error).context("failed to register layer: "))?;
     let chains = chain_ids(diff_ids);
     let parents = std::iter::once(None).chain(chains.iter().cloned().map(Some));
     let all = manifest.layers.iter().zip(diff_ids).zip(chains.iter().zip(parents));

@@ -40,6 +40,15 @@ pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, OCI_INDEX | DOCKER_MANIFEST_LIST)
 }
 
+/// Whether something of this type may be part of an image, as Docker decides it: what old registries said of everything
+/// is let pass, other kinds of artifact are not.
+pub fn may_be_of_image(media_type: &str) -> bool {
+    const FAMILIES: [&str; 2] = ["application/vnd.oci.image", "application/vnd.docker"];
+    let lower = media_type.to_ascii_lowercase();
+    matches!(lower.as_str(), "" | "application/octet-stream" | "application/json" | "text/html")
+        || FAMILIES.iter().any(|family| lower.strip_prefix(family).is_some_and(|rest| rest.starts_with('.')))
+}
+
 /// Whether `media_type` is an image configuration, not some other artifact's.
 pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)

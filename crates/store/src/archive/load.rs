@@ -7,7 +7,7 @@ use super::spool::{Layer, Source, Spool};
 use super::stream::Counted;
 use super::{docker, layout};
 use crate::layer::{LayerSource, Lease};
-use crate::{Error, NewImage, Result, Store};
+use crate::{Error, NewImage, Result, Store, check_depth};
 
 /// An image that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +122,7 @@ impl Store {
         lease: &Lease,
         progress: Report<'_>,
     ) -> Result<()> {
+        check_depth(config)?;
         let diff_ids = &config.rootfs.diff_ids;
         if diff_ids.len() != layers.len() {
             let (expected, got) = (layers.len(), diff_ids.len());

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 use wharf_engine::{EngineConfig, Proxies};
 
 use super::file;
+
+/// What Docker says before mistakes that only show when flags and file are seen together.
+pub(super) const MERGED: &str = "merged configuration validation from file and command line flags failed: ";
 
 const DEFAULT_CONFIG_FILE: &str = "/etc/wharf/daemon.json";
 
@@ -137,13 +140,19 @@ impl Settings {
         let mut flags = Flags::from_arg_matches(&matches)?;
         // Some keys of the file are no flags.
         let given = |name: &str| {
-            matches.ids().any(|id| id == name) && matches.value_source(name) == Some(ValueSource::CommandLine)
+            let given = matches.ids().any(|id| id == name)
+                && matches.value_source(name) == Some(ValueSource::CommandLine);
+            let words = || matches.get_raw(name).into_iter().flatten();
+            given.then(|| words().map(|word| word.to_string_lossy().into_owned()).collect())
         };
         let path = flags.config_file.clone();
-        file::read(&path, given("config_file"))
-            .and_then(|file| file::apply(&mut flags, file, &given))
-            .with_context(|| format!("unable to configure the Docker daemon with file {}", path.display()))?;
-        check(&flags)?;
+        match file::read(&path, given("config_file").is_some()) {
+            Ok(None) => check(&flags),
+            Ok(Some(file)) => file::apply(&mut flags, file, &given)
+                .and_then(|()| check(&flags).map_err(|error| anyhow!("{MERGED}{error}"))),
+            Err(error) => Err(error),
+        }
+        .with_context(|| format!("unable to configure the Docker daemon with file {}", path.display()))?;
         let validate = flags.validate;
         let settings = flags.into_settings();
         settings.engine.check_log().context("failed to set log opts")?;
@@ -163,7 +172,11 @@ impl Flags {
         Settings {
             hosts,
             pid_file: self.pidfile.unwrap_or_else(|| self.exec_root.join("wharf.pid")),
-            log_level: if self.debug { "debug".to_owned() } else { self.log_level },
+            log_level: if self.debug {
+                "debug".to_owned()
+            } else {
+                level(&self.log_level).unwrap_or("info").to_owned()
+            },
             engine: EngineConfig {
                 data_root: self.data_root,
                 exec_root: self.exec_root,
@@ -175,8 +188,8 @@ impl Flags {
                 registry_mirrors: self.registry_mirrors,
                 host_mirrors: self.host_mirrors,
                 proxies: Proxies { http: self.http_proxy, https: self.https_proxy, none: self.no_proxy },
-                max_downloads: self.max_concurrent_downloads as usize,
-                max_uploads: self.max_concurrent_uploads as usize,
+                max_downloads: parallel(self.max_concurrent_downloads),
+                max_uploads: parallel(self.max_concurrent_uploads),
                 max_attempts: self.max_download_attempts,
                 dns: self.dns,
                 dns_search: self.dns_search,
@@ -191,6 +204,24 @@ impl Flags {
     }
 }
 
+/// How many transfers 0 means, which is Docker's word for no limit: each is a thread.
+fn parallel(limit: u32) -> usize {
+    const MOST: u32 = 64;
+    if limit == 0 { MOST as usize } else { limit as usize }
+}
+
+/// What this program's log calls a level; `None` if there is no such level.
+fn level(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "trace" => "trace",
+        "debug" => "debug",
+        "info" => "info",
+        "warn" | "warning" => "warn",
+        "error" | "fatal" | "panic" => "error",
+        _ => return None,
+    })
+}
+
 /// `key=value` words as a map; the last of a key counts.
 fn pairs(words: &[String]) -> BTreeMap<String, String> {
     let pairs = words.iter().filter_map(|word| word.split_once('='));
@@ -200,23 +231,18 @@ fn pairs(words: &[String]) -> BTreeMap<String, String> {
 /// Refuses what could only fail later, at the first pull.
 fn check(flags: &Flags) -> Result<()> {
     for mirror in flags.registry_mirrors.iter().chain(flags.host_mirrors.values().flatten()) {
-        let Some((scheme, rest)) = mirror.split_once("://") else {
-            bail!(
-                "invalid mirror: no scheme specified for {mirror:?}: must use either 'https://' or 'http://'"
-            );
-        };
-        if !matches!(scheme, "http" | "https") {
-            bail!(
-                "invalid mirror: unsupported scheme {scheme:?} in {mirror:?}: must use either 'https://' or 'http://'"
-            );
-        }
-        if rest.is_empty() || rest.contains(['?', '#', '@', ' ']) {
-            bail!("invalid mirror: {mirror:?} is not a valid URI");
-        }
+        check_mirror(mirror)?;
     }
+    let mut labels = BTreeMap::new();
     for label in &flags.labels {
-        if label.split_once('=').is_none_or(|(key, _)| key.is_empty()) {
-            bail!("bad attribute format: {label}");
+        match label.split_once('=').filter(|(key, _)| !key.is_empty()) {
+            None => bail!("bad attribute format: {label}"),
+            Some((key, value)) => match labels.insert(key, value) {
+                Some(before) if before != value => {
+                    bail!("conflict labels for {key}={value} and {key}={before}")
+                }
+                _ => {}
+            },
         }
     }
     if let Some(option) = flags.log_options.iter().find(|option| !option.contains('=')) {
@@ -227,7 +253,46 @@ fn check(flags: &Flags) -> Result<()> {
             bail!("{server} is not an ip address");
         }
     }
+    if let Some(domain) = flags.dns_search.iter().find(|domain| !is_domain(domain)) {
+        bail!("{domain} is not a valid domain");
+    }
+    if level(&flags.log_level).is_none() {
+        bail!("invalid logging level: {}", flags.log_level);
+    }
     Ok(())
+}
+
+fn check_mirror(mirror: &str) -> Result<()> {
+    const SCHEMES: &str = "must use either 'https://' or 'http://'";
+    let Some((scheme, rest)) = mirror.split_once("://") else {
+        bail!("invalid mirror: no scheme specified for {mirror:?}: {SCHEMES}");
+    };
+    if !matches!(scheme, "http" | "https") {
+        bail!("invalid mirror: unsupported scheme {scheme:?} in {mirror:?}: {SCHEMES}");
+    }
+    if rest.contains(['?', '#']) {
+        bail!("invalid mirror: query or fragment at end of the URI {mirror:?}");
+    }
+    if let Some((user, host)) = rest.rsplit_once('@') {
+        // The password is not for the log.
+        let name = user.split(':').next().unwrap_or_default();
+        let shown = format!("{scheme}://{name}{}@{host}", if user.contains(':') { ":xxxxx" } else { "" });
+        bail!("invalid mirror: username/password not allowed in URI {shown:?}");
+    }
+    if rest.is_empty() || rest.contains(' ') {
+        bail!("invalid mirror: {mirror:?} is not a valid URI");
+    }
+    Ok(())
+}
+
+/// Whether a resolver can look for names in it; `.` means in none.
+fn is_domain(domain: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    domain == "." || (domain.len() <= 255 && domain.trim_end_matches('.').split('.').all(label))
 }
 
 #[cfg(test)]
@@ -279,23 +344,99 @@ mod tests {
     }
 
     #[test]
+    fn what_says_nothing_changes_nothing() {
+        for file in ["", "null", "\u{feff}{}", r#"{"debug": null, "labels": [], "data-root": ""}"#] {
+            let settings = parse(&[], file).unwrap();
+            assert_eq!(settings.engine.data_root, Path::new("/var/lib/wharf"), "{file}");
+        }
+        assert_eq!(parse(&[], r#"{"max-concurrent-downloads": 0}"#).unwrap().engine.max_downloads, 3);
+        assert_eq!(parse(&["--max-concurrent-downloads", "0"], "").unwrap().engine.max_downloads, 64);
+        let stated = r#"{"icc": true, "ipv6": false, "features": {"buildkit": true}, "userns-remap": "",
+            "log-level": "Fatal", "log-format": "text"}"#;
+        assert_eq!(parse(&[], stated).unwrap().log_level, "error");
+        assert!(parse(&[], r#"{"icc": false}"#).is_err());
+    }
+
+    #[test]
     fn mistakes_are_named() {
-        let message = |args: &[&str], file: &str| format!("{:#}", parse(args, file).unwrap_err());
-        assert!(message(&[], r#"{"nosuch": 1}"#).ends_with("don't match any configuration option: nosuch"));
-        assert!(message(&[], r#"{"debug": 1}"#).ends_with("debug: expected true or false, found 1"));
+        let message = |args: &[&str], file: &str| {
+            let text = format!("{:#}", parse(args, file).unwrap_err());
+            let (before, after) = text.split_once("daemon.json: ").unwrap_or(("", &text));
+            assert!(
+                before.is_empty() || before.starts_with("unable to configure the Docker daemon with file ")
+            );
+            after.to_owned()
+        };
+        let field = |rest: &str| format!("invalid JSON: json: cannot unmarshal {rest}");
+        assert_eq!(
+            message(&[], r#"{"nosuch": 1, "more": null}"#),
+            "the following directives don't match any configuration option: nosuch, more"
+        );
         assert!(message(&[], "{").contains("invalid JSON"));
-        assert!(message(&[], r#"{"userns-remap": "a"}"#).ends_with("userns-remap: not supported"));
+        assert_eq!(message(&[], "[]"), field("array into Go value of type map[string]interface {}"));
+        for (file, rest) in [
+            (r#"{"debug": 1}"#, "number into Go struct field Config.debug of type bool"),
+            (r#"{"hosts": "a"}"#, "string into Go struct field Config.hosts of type []string"),
+            (
+                r#"{"log-opts": {"max-file": 3}}"#,
+                "number into Go struct field Config.log-opts.max-file of type string",
+            ),
+            (
+                r#"{"max-concurrent-uploads": 1.5}"#,
+                "number 1.5 into Go struct field Config.max-concurrent-uploads of type int",
+            ),
+        ] {
+            assert_eq!(message(&[], file), field(rest));
+        }
+        assert_eq!(message(&[], r#"{"userns-remap": "a"}"#), "userns-remap: not supported");
         assert!(message(&[], r#"{"log-driver": "gelf"}"#).contains("\"gelf\" not found"));
         let options = r#"{"log-opts": {"max-sise": "1m"}}"#;
         assert!(message(&[], options).ends_with("unknown log opt 'max-sise' for json-file log driver"));
         assert!(message(&["--log-opt", "max-file=0"], "{}").contains("max-file"));
-        assert!(message(&[], r#"{"log-opts": {"max-file": 3}}"#).ends_with("expected a string, found 3"));
-        assert!(message(&[], r#"{"registry-mirrors": ["ftp://a"]}"#).contains("unsupported scheme \"ftp\""));
-        assert!(message(&[], r#"{"labels": ["a"]}"#).contains("bad attribute format: a"));
-        assert!(message(&[], r#"{"dns": ["a"]}"#).contains("a is not an ip address"));
-        assert!(
-            message(&["--bridge", "a"], r#"{"bridge": "b"}"#).ends_with("in the configuration file: bridge")
+        assert_eq!(message(&[], r#"{"dns": ["a"]}"#), "invalid JSON: invalid IP address: a");
+        assert_eq!(
+            message(&[], r#"{"proxies": {"nosuch": "a"}}"#),
+            "the following directives don't match any configuration option: nosuch"
         );
+        for (file, words) in [
+            (
+                r#"{"registry-mirrors": ["ftp://a"]}"#,
+                "invalid mirror: unsupported scheme \"ftp\" in \"ftp://a\": must use either 'https://' or 'http://'",
+            ),
+            (
+                r#"{"registry-mirrors-by-host": {"r.example": ["http://u:p@a"]}}"#,
+                "invalid mirror: username/password not allowed in URI \"http://u:xxxxx@a\"",
+            ),
+            (r#"{"labels": ["a"]}"#, "bad attribute format: a"),
+            (r#"{"labels": ["a=1", "a=2"]}"#, "conflict labels for a=2 and a=1"),
+            (r#"{"dns-search": ["a b"]}"#, "a b is not a valid domain"),
+            (r#"{"log-level": "loud"}"#, "invalid logging level: loud"),
+            (r#"{"max-download-attempts": -1}"#, "invalid max download attempts: -1"),
+        ] {
+            assert_eq!(message(&[], file), format!("{MERGED}{words}"));
+        }
         assert!(message(&["--nosuch"], "{}").contains("--nosuch"));
+    }
+
+    #[test]
+    fn what_is_said_twice_is_shown_in_both_forms() {
+        let twice = |args: &[&str], file: &str| {
+            let text = format!("{:#}", parse(args, file).unwrap_err());
+            text.split_once("in the configuration file: ").unwrap().1.to_owned()
+        };
+        assert_eq!(twice(&["--debug"], r#"{"debug": false}"#), "debug: (from flag: true, from file: false)");
+        let both = r#"{"bridge": "b", "labels": ["a=2", "c=3"]}"#;
+        assert_eq!(
+            twice(&["--bridge", "a", "--label", "a=1"], both),
+            "bridge: (from flag: a, from file: b), labels: (from flag: [a=1], from file: [a=2 c=3])"
+        );
+        assert_eq!(
+            twice(&["--log-opt", "max-size=1m"], r#"{"log-opts": {"max-size": "2m"}}"#),
+            "log-opts: (from flag: map[max-size:1m], from file: map[max-size:2m])"
+        );
+        assert_eq!(
+            twice(&["--http-proxy", "http://a"], r#"{"proxies": {"http-proxy": "http://b"}}"#),
+            "http-proxy: (from flag: http://a, from file: http://b)"
+        );
     }
 }
