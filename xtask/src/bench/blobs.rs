@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -35,6 +35,7 @@ pub(super) fn blobs(binary: &Path, folder: &Path) -> Result<()> {
     let sides = [Some(own), Registry::reference(&folder.join("registry")).ok()];
     let sides: Vec<&Registry> = sides.iter().flatten().collect();
     let mut rates = vec![[Vec::new(), Vec::new()]; sides.len()];
+    let (bare, mut bare_rates) = (bare_server(MEGABYTES * 1_000_000)?, Vec::new());
     for round in 0..=ROUNDS {
         let blob = Noise::new(round as u64).bytes(MEGABYTES * 1_000_000);
         let digest = digest(&blob);
@@ -46,12 +47,16 @@ pub(super) fn blobs(binary: &Path, folder: &Path) -> Result<()> {
                 rates[1].push(pull);
             }
         }
+        bare_rates.push(rate(|| pull(&bare, &digest, blob.len()))?);
     }
     for (at, title) in ["registry server, blob PUT", "registry server, blob GET"].into_iter().enumerate() {
         let medians: Vec<f64> = rates.iter().map(|rates| median(rates[at].clone())).collect();
         let ratio = medians.get(1).map(|peer| medians[0] / peer);
         figures(title, &medians, |rate| format!("{rate:.0} MB/s"), ratio);
     }
+    // What is left to gain by a better server.
+    let title = "no registry, zeros written from memory, GET";
+    figures(title, &[median(bare_rates)], |rate| format!("{rate:.0} MB/s"), None);
     let most: Vec<f64> = sides.iter().map(|side| crowd(side)).collect::<Result<_>>()?;
     let title = format!("registry server, most memory with {CLIENTS} clients");
     figures(&title, &most, |mebibytes| format!("{mebibytes:.0} MiB"), None);
@@ -59,6 +64,24 @@ pub(super) fn blobs(binary: &Path, folder: &Path) -> Result<()> {
         let _ = fs::remove_dir_all(folder.join(name));
     }
     Ok(())
+}
+
+/// Answers every request with so many zeros; returns its address. Ends with the process.
+fn bare_server(length: usize) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    thread::spawn(move || {
+        let zeros = vec![0; 256 << 10];
+        while let Ok((stream, _)) = listener.accept() {
+            let mut stream = BufReader::new(stream);
+            let _ = head_of(&mut stream).and_then(|_| {
+                write!(stream.get_mut(), "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
+                let zeros = std::iter::repeat_n(&zeros, length / zeros.len() + 1);
+                zeros.into_iter().try_for_each(|zeros| Ok(stream.get_mut().write_all(zeros)?))
+            });
+        }
+    });
+    Ok(address)
 }
 
 fn rate(work: impl FnOnce() -> Result<()>) -> Result<f64> {
