@@ -30,7 +30,7 @@ impl Registry {
     fn try_start(folder: &Path) -> Option<Registry> {
         let address = format!("127.0.0.1:{}", free_port());
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: {address}}}\n",
             folder.join("storage").display()
         );
         let path = folder.join("config.yml");
@@ -58,6 +58,14 @@ impl Registry {
         let output = skopeo.output().expect("the tests need skopeo");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         reference
+    }
+
+    /// Has it collect garbage; what is said.
+    pub fn collect(&self) -> String {
+        let mut collector = Command::new("docker-registry");
+        let output = collector.arg("garbage-collect").arg(self.folder.join("config.yml")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// The digest of the manifest of what [`Registry::push`] returned, as `skopeo` sees it.

@@ -15,6 +15,7 @@ use wharf_tests::{binary, sha256};
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// A registry on a port of its own.
 pub(crate) struct Server {
@@ -76,19 +77,12 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream
+        connect(&self.address)
     }
 
     /// Sends a request with a length.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        let head = head(method, path, headers, Some(body.len()));
-        stream.write_all(head.as_bytes()).unwrap();
-        // The answer may come before the end.
-        let _ = stream.write_all(body);
-        Answer::read(stream, method == "HEAD")
+        ask(&self.address, method, path, headers, body)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -241,6 +235,22 @@ impl Answer {
     pub(crate) fn refused(&self, status: u16, code: &str) {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{self:?}");
     }
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+}
+
+/// Sends a request with a length to any server.
+pub(crate) fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut stream = connect(address);
+    let head = head(method, path, headers, Some(body.len()));
+    stream.write_all(head.as_bytes()).unwrap();
+    // The answer may come before the end.
+    let _ = stream.write_all(body);
+    Answer::read(stream, method == "HEAD")
 }
 
 pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], length: Option<usize>) -> String {

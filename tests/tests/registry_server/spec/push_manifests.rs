@@ -3,9 +3,8 @@
 use serde_json::json;
 use wharf_tests::sha256;
 
-use crate::server::{INDEX, MANIFEST, Server, descriptor, sha512};
+use crate::server::{DOCKER_MANIFEST, INDEX, MANIFEST, Server, descriptor, sha512};
 
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// "`<reference>` MUST be either a) a digest or b) a tag".
