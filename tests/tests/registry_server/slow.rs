@@ -144,6 +144,25 @@ fn heads_that_are_too_large_are_431() {
 }
 
 #[test]
+fn a_body_that_is_refused_is_not_asked_for() {
+    let server = Server::start(&["--read-only"]);
+    let writable = Server::start(&[]);
+    let upload = writable.begin("a");
+    let expect = ("Expect", "100-continue");
+    for (server, method, path, headers, status) in [
+        (&server, "PUT", "/v2/a/manifests/v1", &[expect][..], "405"),
+        (&writable, "PUT", "/v2/a/manifests/v1", &[expect, ("Content-Type", MANIFEST)], "413"),
+        (&writable, "PATCH", upload.as_str(), &[expect, ("Content-Range", "5-9")], "416"),
+        (&writable, "PUT", upload.as_str(), &[expect], "400"),
+    ] {
+        let mut stream = server.connect();
+        stream.write_all(head(method, path, headers, Some(5 << 20)).as_bytes()).unwrap();
+        let answer = rest(stream);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+}
+
+#[test]
 fn a_manifest_without_an_end_is_413() {
     let (_folder, server) = impatient(&[], &[("REGISTRY_LIMITS_MANIFEST", "10000")]);
     let kind = [("Content-Type", MANIFEST)];

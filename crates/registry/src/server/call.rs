@@ -1,6 +1,7 @@
 //! A request, as handlers see it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, Method, Uri};
 
@@ -18,6 +19,8 @@ pub(crate) struct Call {
     pub(crate) uri: Uri,
     /// Its headers.
     pub(crate) headers: HeaderMap,
+    /// Whether its body was begun to be read.
+    pub(crate) reads: AtomicBool,
 }
 
 impl Call {
@@ -32,6 +35,16 @@ impl Call {
     /// A header that is text.
     pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Notes that the body is read from now on.
+    pub(crate) fn reads_body(&self) {
+        self.reads.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client holds its body back until it is told to go on, which it was not (RFC 9110, section 10.1.1).
+    pub(crate) fn holds_body_back(&self) -> bool {
+        self.headers.contains_key(http::header::EXPECT) && !self.reads.load(Ordering::Relaxed)
     }
 
     /// An address of this registry to send a client to: relative, so that it is right behind any proxy, unless an

@@ -18,15 +18,16 @@ const MOST_TAGS: usize = 10_000;
 /// `GET /v2/NAME/tags/list`.
 pub(crate) async fn tags(call: &Call, name: Name) -> Result<Response<Body>> {
     let (store, repository) = (call.registry.store.clone(), name.clone());
+    let (count, last) = (count(call, MOST_TAGS)?, call.query("last").unwrap_or_default());
     let mut tags = blocking::run(move || {
-        let tags = store.tags(&repository)?;
+        let tags = store.tags_after(&repository, &last, count + 1)?;
         if tags.is_empty() && !store.has_repository(&repository)? {
             return Err(Failure::name_unknown(&repository));
         }
         Ok(tags)
     })
     .await?;
-    let more = page(call, &mut tags, String::as_str, MOST_TAGS)?;
+    let more = cut(&mut tags, count);
     let next = tags.last().filter(|_| more);
     let next = next.map(|last| link(&format!("/v2/{name}/tags/list"), call, last, tags.len(), &[]));
     Ok(linked(json!({"name": name.as_str(), "tags": tags}), next))
@@ -35,37 +36,31 @@ pub(crate) async fn tags(call: &Call, name: Name) -> Result<Response<Body>> {
 /// `GET /v2/_catalog`.
 pub(crate) async fn catalog(call: &Call) -> Result<Response<Body>> {
     let store = call.registry.store.clone();
-    let names = blocking::run(move || store.repositories()).await?;
-    let mut names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let more = page(call, &mut names, String::as_str, MOST_REPOSITORIES)?;
+    let (count, last) = (count(call, MOST_REPOSITORIES)?, call.query("last").unwrap_or_default());
+    let mut names = blocking::run(move || store.repositories_after(&last, count + 1)).await?;
+    let more = cut(&mut names, count);
     let next = names.last().filter(|_| more);
-    let next = next.map(|last| link("/v2/_catalog", call, last, names.len(), &[]));
+    let next = next.map(|last| link("/v2/_catalog", call, last.as_str(), names.len(), &[]));
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     Ok(linked(json!({"repositories": names}), next))
 }
 
-/// Cuts a list that is sorted by `key` to the page that is asked for by `n` and `last`. Returns whether another follows.
-pub(crate) fn page<T>(
-    call: &Call,
-    items: &mut Vec<T>,
-    key: impl Fn(&T) -> &str,
-    most: usize,
-) -> Result<bool> {
-    let wanted = match call.query("n") {
-        None => None,
-        Some(n) => Some(n.parse::<usize>().map_err(|_| {
-            Failure::new(Code::Unsupported, "invalid number of results requested")
-                .status(StatusCode::BAD_REQUEST)
-                .detail(json!({"n": n}))
-        })?),
-    };
-    if let Some(last) = call.query("last") {
-        let skip = items.partition_point(|item| key(item) <= last.as_str());
-        items.drain(..skip);
+/// How many items are asked for by `n`: `most` if that is more, or nothing is said.
+pub(crate) fn count(call: &Call, most: usize) -> Result<usize> {
+    let Some(n) = call.query("n") else { return Ok(most) };
+    match n.parse::<usize>() {
+        Ok(count) => Ok(count.min(most)),
+        Err(_) => Err(Failure::new(Code::Unsupported, "invalid number of results requested")
+            .status(StatusCode::BAD_REQUEST)
+            .detail(json!({"n": n}))),
     }
-    let count = wanted.unwrap_or(most).min(most);
+}
+
+/// Cuts a list to a page of `count` items. Returns whether another page follows: never after one of none.
+pub(crate) fn cut<T>(items: &mut Vec<T>, count: usize) -> bool {
     let more = items.len() > count && count > 0;
     items.truncate(count);
-    Ok(more)
+    more
 }
 
 /// The next page (RFC 8288): `count` items after `last`, with the other parts of the `query`.

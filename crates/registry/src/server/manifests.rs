@@ -129,6 +129,9 @@ async fn read(call: &Call, body: &mut Incoming) -> Result<bytes::Bytes> {
     let said = call.header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     let mut data = BytesMut::new();
     let mut fits = said.is_none_or(|length| length <= limit);
+    if fits {
+        call.reads_body();
+    }
     let mut patience = Patience::new(call.registry.config.body_timeout);
     while fits {
         let Some(part) = patience.next(body, Code::ManifestInvalid).await? else { return Ok(data.freeze()) };

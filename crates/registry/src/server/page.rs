@@ -12,6 +12,7 @@ use super::blocking;
 use super::call::Call;
 use super::document::Document;
 use super::failure::{Failure, Result};
+use super::listing;
 use super::name::Name;
 use super::reply::{self, Body};
 use super::route::Reference;
@@ -29,17 +30,14 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; for
 pub(crate) async fn index(call: &Call) -> Result<Response<Body>> {
     let (store, last) = (call.registry.store.clone(), call.query("last").unwrap_or_default());
     let body = blocking::run(move || {
-        let mut names = store.repositories()?;
-        let all = names.len();
-        names.retain(|name| name.as_str() > last.as_str());
-        let more = names.len() > ROWS;
-        names.truncate(ROWS);
+        let mut names = store.repositories_after(&last, ROWS + 1)?;
+        let more = listing::cut(&mut names, ROWS);
         let mut rows = String::new();
         for name in &names {
             let tags = store.tags(name)?.len();
             let _ = write!(rows, "<tr><td><a href=\"/r/{0}\">{0}</a><td>{tags}", escape(name.as_str()));
         }
-        let mut body = format!("<h1>Repositories</h1><p>{all} in all</p>");
+        let mut body = "<h1>Repositories</h1>".to_owned();
         body += &table(&["Name", "Tags"], &rows);
         if let Some(last) = names.last().filter(|_| more) {
             body += &next(&format!("/?last={}", encode(last.as_str())));
@@ -82,11 +80,8 @@ fn tags(store: &Store, name: &Name, last: &str) -> Result<String> {
     if !store.has_repository(name)? {
         return Err(Failure::name_unknown(name));
     }
-    let mut tags = store.tags(name)?;
-    let all = tags.len();
-    tags.retain(|tag| tag.as_str() > last);
-    let more = tags.len() > ROWS;
-    tags.truncate(ROWS);
+    let mut tags = store.tags_after(name, last, ROWS + 1)?;
+    let more = listing::cut(&mut tags, ROWS);
     let mut rows = String::new();
     for tag in &tags {
         let Some(digest) = store.tag(name, tag)? else { continue };
@@ -102,7 +97,7 @@ fn tags(store: &Store, name: &Name, last: &str) -> Result<String> {
             digest.short()
         );
     }
-    let mut body = format!("<h1>{}</h1><p>{all} tags</p>", escape(name.as_str()));
+    let mut body = format!("<h1>{}</h1>", escape(name.as_str()));
     body += &table(&["Tag", "Size", "Digest"], &rows);
     if let Some(last) = tags.last().filter(|_| more) {
         body += &next(&format!("/r/{name}?last={}", encode(last)));

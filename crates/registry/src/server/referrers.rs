@@ -41,7 +41,7 @@ impl Completed {
 /// `GET /v2/NAME/referrers/DIGEST`.
 pub(crate) async fn get(call: &Call, name: Name, subject: Digest) -> Result<Response<Body>> {
     let path = format!("/v2/{name}/referrers/{subject}");
-    let registry = call.registry.clone();
+    let (registry, count) = (call.registry.clone(), listing::count(call, MOST)?);
     let mut found = blocking::run(move || {
         if registry.config.read_only {
             return scan(&registry.store, &name, &subject);
@@ -57,8 +57,11 @@ pub(crate) async fn get(call: &Call, name: Name, subject: Digest) -> Result<Resp
     if let Some(kind) = &kind {
         found.retain(|descriptor| descriptor.artifact_type.as_ref() == Some(kind));
     }
+    if let Some(last) = call.query("last") {
+        found.retain(|descriptor| descriptor.digest.as_str() > last.as_str());
+    }
     found.sort_by(|a, b| a.digest.cmp(&b.digest));
-    let more = listing::page(call, &mut found, |descriptor| descriptor.digest.as_str(), MOST)?;
+    let more = listing::cut(&mut found, count);
     let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": found});
     let mut response = reply::json(media_type::OCI_INDEX, &index);
     if kind.is_some() {

@@ -1,6 +1,7 @@
 //! From a request to its handler.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use http::header::{ALLOW, HeaderName, HeaderValue};
@@ -37,7 +38,13 @@ pub(crate) async fn answer(
 ) -> Response<Body> {
     let started = Instant::now();
     let (parts, mut body) = request.into_parts();
-    let call = Call { registry, method: parts.method, uri: parts.uri, headers: parts.headers };
+    let call = Call {
+        registry,
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        reads: AtomicBool::new(false),
+    };
     let route = Route::parse(call.uri.path());
     let label = route.as_ref().ok().and_then(|route| route.as_ref()).map_or("unknown", Route::label);
     let answered = match route {
@@ -49,7 +56,7 @@ pub(crate) async fn answer(
         Ok(response) => response,
         Err(failure) => {
             tracing::debug!(method = %call.method, path = call.uri.path(), reason = failure.message(), "refused");
-            if !hyper::body::Body::is_end_stream(&body) {
+            if !hyper::body::Body::is_end_stream(&body) && !call.holds_body_back() {
                 receive::drain(&mut body).await;
             }
             failure.response()

@@ -4,6 +4,8 @@
 //! reference holds the storage, sees that what is referred to is there, and touches it, so that a sweep that began
 //! earlier spares it ([`super::collect`]).
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,8 +252,19 @@ impl Store {
 
     /// The tags of a repository, sorted.
     pub(crate) fn tags(&self, name: &Name) -> Result<Vec<String>> {
+        self.tags_after(name, "", usize::MAX)
+    }
+
+    /// The first `most` tags of a repository after `last`, sorted.
+    pub(crate) fn tags_after(&self, name: &Name, last: &str, most: usize) -> Result<Vec<String>> {
         let mut tags = Vec::new();
         for tag in self.storage.list(&layout::tags(name))? {
+            if tags.len() >= most {
+                break;
+            }
+            if tag.as_str() <= last {
+                continue;
+            }
             // A push that failed half-way may have left the folder of a tag, but no tag.
             if wharf_oci::reference::is_tag(&tag)
                 && self.storage.stat(&layout::tag_current(name, &tag))?.is_some()
@@ -270,31 +283,40 @@ impl Store {
 
     /// All repositories, sorted by name.
     pub(crate) fn repositories(&self) -> Result<Vec<Name>> {
-        self.repositories_with(is_part_of_repository)
+        self.repositories_after("", usize::MAX)
+    }
+
+    /// The first `most` repositories after `last`, sorted by name. Looks at no folder that cannot have one of them.
+    pub(crate) fn repositories_after(&self, last: &str, most: usize) -> Result<Vec<Name>> {
+        self.walk(is_part_of_repository, last, most)
     }
 
     /// The folders in the place of repositories in which something is a part of one, sorted by name.
     pub(super) fn repositories_with(&self, is_part: fn(&str) -> bool) -> Result<Vec<Name>> {
+        self.walk(is_part, "", usize::MAX)
+    }
+
+    fn walk(&self, is_part: fn(&str) -> bool, last: &str, most: usize) -> Result<Vec<Name>> {
         let mut found = Vec::new();
-        let mut left = vec![String::new()];
-        while let Some(prefix) = left.pop() {
-            if !prefix.is_empty() && Name::parse(&prefix).is_none() {
-                // Nothing below has a name either.
-                continue;
+        let children = |folder: &str, prefix: &str| -> Result<(bool, Vec<Name>)> {
+            let entries = self.storage.list(folder)?;
+            // Below what is no name is none either.
+            let names = entries.iter().filter_map(|entry| Name::parse(&format!("{prefix}{entry}")));
+            let names = names.filter(|name| !all_before(name, last)).collect();
+            Ok((entries.iter().any(|entry| is_part(entry)), names))
+        };
+        // The least of all first: what is below it comes after it, and so does all that is left.
+        let (_, top) = children(&layout::repositories(), "")?;
+        let mut left: BinaryHeap<Reverse<Name>> = top.into_iter().map(Reverse).collect();
+        while found.len() < most
+            && let Some(Reverse(name)) = left.pop()
+        {
+            let (is_one, below) = children(&layout::repository(&name), &format!("{name}/"))?;
+            left.extend(below.into_iter().map(Reverse));
+            if is_one && name.as_str() > last {
+                found.push(name);
             }
-            let folder = if prefix.is_empty() { "" } else { "/" };
-            let entries = self.storage.list(&format!("{}{folder}{prefix}", layout::repositories()))?;
-            if entries.iter().any(|entry| is_part(entry)) {
-                found.extend(Name::parse(&prefix));
-            }
-            left.extend(
-                entries
-                    .iter()
-                    .filter(|entry| !entry.starts_with(['_', '.']))
-                    .map(|entry| if prefix.is_empty() { entry.clone() } else { format!("{prefix}/{entry}") }),
-            );
         }
-        found.sort_unstable();
         Ok(found)
     }
 
@@ -343,6 +365,12 @@ impl Store {
         };
         Ok(std::str::from_utf8(&text).ok().and_then(|text| Digest::parse(text.trim()).ok()))
     }
+}
+
+/// Whether neither `name` nor any name below it comes after `last`.
+fn all_before(name: &Name, last: &str) -> bool {
+    let below = format!("{name}/");
+    below.as_str() < last && !last.starts_with(&below)
 }
 
 fn is_part_of_repository(entry: &str) -> bool {

@@ -186,6 +186,7 @@ async fn receive(
         metrics: &call.registry.metrics,
         limit,
     };
+    call.reads_body();
     // Should this request be dropped in between, the next one counts anew.
     *turn.progress = None;
     let received = receiver.receive(body, Sink { writer, progress: progress.clone() }).await;

@@ -1,6 +1,7 @@
 //! Names and passwords from a file of bcrypt hashes, `htpasswd -B`.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -28,9 +29,12 @@ pub(crate) struct Htpasswd {
     salt: [u8; 32],
 }
 
+/// Time, number and length of a file: two writes within a tick of the clock differ in one of the others.
+type Version = (SystemTime, u64, u64);
+
 #[derive(Default)]
 struct Users {
-    modified: Option<SystemTime>,
+    version: Option<Version>,
     hashes: HashMap<String, String>,
     /// The highest cost of a hash.
     cost: u32,
@@ -91,12 +95,13 @@ impl Htpasswd {
 
     /// Reads the file if it changed.
     fn refresh(&self) -> std::io::Result<()> {
-        let modified = std::fs::metadata(&self.path)?.modified()?;
+        let metadata = std::fs::metadata(&self.path)?;
+        let version = Some((metadata.modified()?, metadata.ino(), metadata.len()));
         let mut users = self.users();
-        if users.modified != Some(modified) {
+        if users.version != version {
             let hashes = parse(&std::fs::read_to_string(&self.path)?);
             let cost = hashes.values().filter_map(|hash| cost(hash)).max().unwrap_or(*COSTS.start());
-            *users = Users { modified: Some(modified), hashes, cost, verified: HashMap::new() };
+            *users = Users { version, hashes, cost, verified: HashMap::new() };
         }
         Ok(())
     }

@@ -234,7 +234,7 @@ impl Collection<'_> {
         for digest in self.store.revisions(name)? {
             marked.insert(mark_of(&digest));
             match self.store.manifest_blob(&digest)? {
-                Some(data) => marked.extend(digests_in(&data).map(|digest| mark_of(&digest))),
+                Some(data) => marked.extend(digests_in(&data).iter().map(mark_of)),
                 None => tracing::warn!(repository = %name, %digest, "a manifest has no content"),
             }
         }
@@ -296,14 +296,16 @@ fn mark_of(digest: &Digest) -> u128 {
 }
 
 /// Everything in a document that reads like a digest. Kinds of manifests that nobody knows here, older ones and those to
-/// come, keep their blobs that way.
-fn digests_in(data: &[u8]) -> impl Iterator<Item = Digest> {
+/// come, keep their blobs that way. Those that are known may write digests with escapes, which do not read like any.
+fn digests_in(data: &[u8]) -> Vec<Digest> {
     let text = String::from_utf8_lossy(data);
-    let words: Vec<_> = text
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != ':')
-        .filter_map(|word| Digest::parse(word).ok())
-        .collect();
-    words.into_iter()
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':');
+    let mut found: Vec<_> = words.filter_map(|word| Digest::parse(word).ok()).collect();
+    if let Ok(document) = Document::parse(None, data) {
+        let entries = document.config.into_iter().chain(document.layers).chain(document.manifests);
+        found.extend(entries.map(|entry| entry.digest));
+    }
+    found
 }
 
 #[cfg(test)]

@@ -203,6 +203,28 @@ fn what_a_writer_that_died_left_goes() {
 }
 
 #[test]
+fn repositories_are_found_from_anywhere_on() {
+    let bench = Bench::new(&[]);
+    // In the order of their names, which is not that of the folders.
+    let all = ["a", "a-b", "a.b/c", "a/b", "a/b-c", "a/b/c", "a0", "b/c/d"];
+    for text in all.iter().rev() {
+        bench.blob(&name(text), b"blob");
+    }
+    let after = |last: &str, most| {
+        let found = bench.store.repositories_after(last, most).unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(after("", usize::MAX), all);
+    for (at, last) in all.iter().enumerate() {
+        assert_eq!(after(last, usize::MAX), all[at + 1..], "{last}");
+        assert_eq!(after(last, 1), all[at + 1..].iter().take(1).copied().collect::<Vec<_>>(), "{last}");
+    }
+    assert_eq!(after("a/", usize::MAX), all[3..]);
+    assert_eq!(after("a/bb", usize::MAX), all[6..]);
+    assert!(after("z", 9).is_empty() && after("", 0).is_empty());
+}
+
+#[test]
 fn half_a_tag_is_none() {
     let bench = Bench::new(&[]);
     let app = name("app");
@@ -233,5 +255,11 @@ fn a_tag_that_moves_while_its_manifest_is_deleted_stays() {
 fn digests_are_found_in_any_document() {
     let one = Digest::sha256(b"1");
     let text = format!(r#"{{"fsLayers":[{{"blobSum":"{one}"}}],"x":"sha256:abc"}}"#);
-    assert_eq!(digests_in(text.as_bytes()).collect::<Vec<_>>(), [one]);
+    assert_eq!(digests_in(text.as_bytes()), std::slice::from_ref(&one));
+    let escaped = one.as_str().replace(':', "\\u003a");
+    let entry = format!(r#"{{"mediaType":"x/y","digest":"{escaped}","size":1}}"#);
+    let image = format!(r#"{{"schemaVersion":2,"config":{entry},"layers":[{entry}]}}"#);
+    let index = format!(r#"{{"schemaVersion":2,"manifests":[{entry}]}}"#);
+    assert_eq!(digests_in(image.as_bytes()), [one.clone(), one.clone()]);
+    assert_eq!(digests_in(index.as_bytes()), [one]);
 }

@@ -77,6 +77,17 @@ impl Fetch {
         Ok(Prepared { fetch, name: name.clone(), digest: digest.clone(), id, writer, response })
     }
 
+    /// Nobody fetches any more: whoever still waits does so in vain.
+    pub(super) fn give_up(&self) {
+        self.progress.send_if_modified(|progress| {
+            let running = matches!(progress, Progress::Running(_));
+            if running {
+                *progress = Progress::Failed;
+            }
+            running
+        });
+    }
+
     /// Waits for the end.
     ///
     /// # Errors

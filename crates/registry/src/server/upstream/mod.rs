@@ -229,10 +229,10 @@ impl Upstream {
             prepared.discard(&call.registry).await;
             return Ok(fetch);
         }
-        let (upstream, registry) = (self.clone(), call.registry.clone());
+        let (registry, running) = (call.registry.clone(), Running { upstream: self.clone(), key });
         tokio::spawn(async move {
+            let _running = running;
             prepared.run(&registry, &repository).await;
-            upstream.state().fetching.remove(&key);
         });
         Ok(fetch)
     }
@@ -270,6 +270,20 @@ impl Upstream {
         match status_of(error) {
             Some(429) => Failure::new(Code::TooManyRequests, message),
             _ => Failure::new(Code::Unavailable, message).status(http::StatusCode::BAD_GATEWAY),
+        }
+    }
+}
+
+/// Keeps a fetch for others to join, to its end however it ends.
+struct Running {
+    upstream: Arc<Upstream>,
+    key: (Name, Digest),
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(fetch) = self.upstream.state().fetching.remove(&self.key) {
+            fetch.give_up();
         }
     }
 }
