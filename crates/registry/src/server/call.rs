@@ -26,10 +26,14 @@ pub(crate) struct Call {
 impl Call {
     /// A parameter of the query string, decoded.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
-        let query = self.uri.query()?;
-        form_urlencoded::parse(query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
+        self.queries(name).next()
+    }
+
+    /// All values of a parameter of the query string, decoded.
+    pub(crate) fn queries(&self, name: &str) -> impl Iterator<Item = String> {
+        let query = self.uri.query().unwrap_or_default();
+        let of_name = form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name);
+        of_name.map(|(_, value)| value.into_owned())
     }
 
     /// A header that is text.

@@ -20,6 +20,12 @@ use super::{Registry, blocking};
 /// `OCI-Subject`: says that the registry keeps referrers.
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
+/// `OCI-Tag`: the tags that were given by the query. Of the version of the specification to come; without it, only digests
+/// by SHA-256 can have a tag.
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Tags that one push gives at most: each is a write that is waited for.
+const MOST_TAGS: usize = 32;
+
 /// `Warning` of what could not be checked, in the one form that the specification allows.
 const STALE: &str = "299 - \"the upstream does not answer: this may be old\"";
 
@@ -83,9 +89,9 @@ pub(crate) async fn put(
     let kind = call.header(CONTENT_TYPE).and_then(|kind| kind.split(';').next()).map(str::trim);
     let document =
         Document::parse(kind, &data).map_err(|reason| Failure::new(Code::ManifestInvalid, reason))?;
-    let (tag, algorithm) = match &reference {
-        Reference::Digest(digest) => (None, digest.algorithm()),
-        Reference::Tag(tag) => (Some(tag.clone()), Algorithm::Sha256),
+    let (tags, algorithm) = match &reference {
+        Reference::Digest(digest) => (tags(call)?, digest.algorithm()),
+        Reference::Tag(tag) => (vec![tag.clone()], Algorithm::Sha256),
     };
     let mut hasher = Hasher::new(algorithm);
     hasher.update(&data);
@@ -98,8 +104,10 @@ pub(crate) async fn put(
     }
     let subject = document.subject.clone();
     let (store, repository, stored) = (call.registry.store.clone(), name.clone(), digest.clone());
+    let named = tags.clone();
     blocking::run(move || {
-        store.put_manifest(&repository, tag.as_deref(), &stored, (&data, &document), References::AreHere)
+        let tags: Vec<&str> = named.iter().map(String::as_str).collect();
+        store.put_manifest(&repository, &tags, &stored, (&data, &document), References::AreHere)
     })
     .await?;
     let mut response = reply::empty(StatusCode::CREATED);
@@ -109,7 +117,25 @@ pub(crate) async fn put(
     if let Some(subject) = subject {
         reply::set(headers, OCI_SUBJECT, subject.as_str());
     }
+    if matches!(reference, Reference::Digest(_)) && !tags.is_empty() {
+        reply::set(headers, OCI_TAG, &tags.join(","));
+    }
     Ok(response)
+}
+
+/// The tags that a push by digest gives its manifest.
+fn tags(call: &Call) -> Result<Vec<String>> {
+    let tags: Vec<_> = call.queries("tag").collect();
+    if tags.len() > MOST_TAGS {
+        let message = format!("more than {MOST_TAGS} tags at once");
+        return Err(Failure::new(Code::Unsupported, message).status(StatusCode::URI_TOO_LONG));
+    }
+    match tags.iter().find(|tag| !wharf_oci::reference::is_tag(tag)) {
+        None => Ok(tags),
+        Some(wrong) => {
+            Err(Failure::new(Code::ManifestInvalid, "not a tag").detail(serde_json::json!({"tag": wrong})))
+        }
+    }
 }
 
 /// `DELETE /v2/NAME/manifests/REFERENCE`.

@@ -26,7 +26,8 @@ pub(crate) fn wanted(header: Option<&str>, size: u64) -> Wanted {
         ("", suffix) => number(suffix).map(|length| (size.saturating_sub(length), size)),
         (start, "") => number(start).map(|start| (start, size)),
         (start, end) => match (number(start), number(end)) {
-            (Some(start), Some(end)) if start <= end => Some((start, end.saturating_add(1).min(size))),
+            // An end before the start is nothing either: it may be refused (RFC 9110, section 15.5.17), and is elsewhere.
+            (Some(start), Some(end)) => Some((start, end.saturating_add(1).min(size))),
             _ => None,
         },
     };
@@ -69,7 +70,8 @@ mod tests {
             ("bytes=10-", Wanted::Unsatisfiable),
             ("bytes=-0", Wanted::Unsatisfiable),
             ("bytes=99-100", Wanted::Unsatisfiable),
-            ("bytes=5-4", Wanted::Whole),
+            ("bytes=5-4", Wanted::Unsatisfiable),
+            ("bytes=5-0", Wanted::Unsatisfiable),
             ("bytes=0-1,4-5", Wanted::Whole),
             ("bytes=+1-2", Wanted::Whole),
             ("lines=1-2", Wanted::Whole),

@@ -146,7 +146,8 @@ async fn manifest(
         Ok(reference) => reference,
         Err(text) if read => return Err(Failure::manifest_unknown(&text)),
         Err(text) => {
-            return Err(Failure::new(Code::ManifestInvalid, "neither a tag nor a digest")
+            let code = if text.contains(':') { Code::DigestInvalid } else { Code::ManifestInvalid };
+            return Err(Failure::new(code, "neither a tag nor a digest")
                 .detail(serde_json::json!({"reference": text})));
         }
     };

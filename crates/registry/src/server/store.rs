@@ -149,14 +149,14 @@ impl Store {
         self.read_link(&layout::tag_current(name, tag))
     }
 
-    /// Makes a manifest one of the repository's, and the target of a tag if there is one.
+    /// Makes a manifest one of the repository's, and the target of `tags`.
     ///
     /// # Errors
     /// `MANIFEST_BLOB_UNKNOWN`, if its `references` have to be here and one is not.
     pub(crate) fn put_manifest(
         &self,
         name: &Name,
-        tag: Option<&str>,
+        tags: &[&str],
         digest: &Digest,
         (data, document): (&[u8], &Document),
         references: References,
@@ -174,7 +174,7 @@ impl Store {
         if let Some(subject) = &document.subject {
             self.link(&layout::linked(&layout::referrers(name, subject), digest), digest)?;
         }
-        if let Some(tag) = tag {
+        for tag in tags {
             self.link(&layout::linked(&layout::tag_index(name, tag), digest), digest)?;
             let current = layout::tag_current(name, tag);
             match self.read_link(&current)? {

@@ -18,7 +18,7 @@ fn a_manifest_is_pushed_by_tag_and_by_digest() {
         assert_eq!(server.get(&format!("/v2/a/manifests/{reference}")).body, manifest);
     }
     let neither = digest.replace(&digest[7..9], "zz");
-    server.put("a", &neither, MANIFEST, &manifest).refused(400, "MANIFEST_INVALID");
+    server.put("a", &neither, MANIFEST, &manifest).refused(400, "DIGEST_INVALID");
 }
 
 /// A manifest pushed by its digest has no tag.
@@ -219,6 +219,29 @@ fn docker_manifests_and_lists_keep_their_types() {
         let answer = server.send("GET", &format!("/v2/a/manifests/{tag}"), &accept, b"");
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)));
     }
+}
+
+/// Of the version to come: a push by digest gives the tags of its query, and `OCI-Tag` says which it gave.
+#[test]
+fn a_push_by_digest_may_give_tags() {
+    let server = Server::start(&[]);
+    let manifest = server.manifest("a", &json!({}));
+    let digest = sha512(&manifest);
+    let answer = server.put("a", &format!("{digest}?tag=v1&tag=latest"), MANIFEST, &manifest);
+    assert_eq!((answer.status, answer.header("oci-tag")), (201, Some("v1,latest")));
+    assert_eq!(server.get("/v2/a/tags/list").json()["tags"], json!(["latest", "v1"]));
+    for tag in ["v1", "latest"] {
+        let answer = server.get(&format!("/v2/a/manifests/{tag}"));
+        assert_eq!(
+            (answer.body.as_slice(), answer.header("docker-content-digest")),
+            (&*manifest, Some(&*digest))
+        );
+    }
+    let none = server.put("a", &digest, MANIFEST, &manifest);
+    assert_eq!((none.status, none.header("oci-tag")), (201, None));
+    server.put("a", &format!("{digest}?tag=-x"), MANIFEST, &manifest).refused(400, "MANIFEST_INVALID");
+    let many = "&tag=x".repeat(100);
+    server.put("a", &format!("{digest}?{many}"), MANIFEST, &manifest).refused(414, "UNSUPPORTED");
 }
 
 /// Image specification, "Digests": SHA-512 is a registered algorithm; all that is named by one works as by SHA-256.

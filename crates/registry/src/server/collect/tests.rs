@@ -42,7 +42,7 @@ impl Bench {
         let document = Document::parse(None, data.as_bytes()).unwrap();
         let digest = Digest::sha256(data.as_bytes());
         self.store
-            .put_manifest(name, tag, &digest, (data.as_bytes(), &document), References::AreHere)
+            .put_manifest(name, tag.as_slice(), &digest, (data.as_bytes(), &document), References::AreHere)
             .unwrap();
         digest
     }

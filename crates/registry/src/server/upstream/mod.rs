@@ -319,7 +319,13 @@ async fn keep(registry: &Arc<Registry>, name: &Name, reference: &Reference, foun
     let (store, name) = (registry.store.clone(), name.clone());
     let (digest, data) = (found.digest.clone(), found.data.clone());
     blocking::run(move || {
-        store.put_manifest(&name, tag.as_deref(), &digest, (&data, &document), References::ComeLater)
+        store.put_manifest(
+            &name,
+            tag.as_deref().as_slice(),
+            &digest,
+            (&data, &document),
+            References::ComeLater,
+        )
     })
     .await
 }
