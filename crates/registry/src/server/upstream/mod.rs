@@ -305,6 +305,7 @@ fn status_of(error: &Error) -> Option<u16> {
         Error::Status(line) => line.split(' ').next()?.parse().ok(),
         Error::Authentication { source, .. } => status_of(source),
         Error::NoCredentials => Some(401),
+        Error::UnknownBlob(_) => Some(404),
         _ => None,
     }
 }
@@ -349,6 +350,7 @@ mod tests {
             (body(404), Some(Code::ManifestUnknown)),
             (body(401), Some(Code::Denied)),
             (Error::NoCredentials, Some(Code::Denied)),
+            (Error::UnknownBlob(Digest::sha256(b"")), Some(Code::ManifestUnknown)),
             (by_token(body(403)), Some(Code::Denied)),
             (body(400), Some(Code::Unknown)),
             // Unwell: what is here may be served.
