@@ -22,6 +22,12 @@ document! {
         /// RFC 3339.
         #[serde(skip_serializing_if = "omit")]
         pub created: String,
+        /// Container it was made of; only up to API 1.44.
+        #[serde(skip_serializing_if = "omit")]
+        pub container: String,
+        /// Configuration of that container; only up to API 1.44.
+        #[serde(skip_serializing_if = "omit")]
+        pub container_config: Option<crate::container::Config>,
         /// Engine that built it.
         pub docker_version: String,
         /// Its author.

@@ -147,7 +147,7 @@ fn dispatch(cli: &Cli, args: &[String]) -> Result<()> {
         if rest.iter().any(|arg| arg == "--help") {
             return cli.help_for(&[]);
         }
-        return Err(error::unknown_command(cli.program(), cli.program(), name));
+        return Err(error::unknown_command(cli.program(), cli.program(), false, name));
     };
     while !command.below().is_empty() {
         let Some(below) = rest.first().and_then(|name| command.find(name)) else { break };
@@ -179,7 +179,9 @@ fn execute(cli: &Cli, place: &Place<'_>, args: Vec<String>) -> Result<()> {
             }
             run(cli, &matches)
         }
-        _ if !matches.args().is_empty() => Err(error::unknown_command(program, &path, matches.arg(0))),
+        _ if !matches.args().is_empty() => {
+            Err(error::unknown_command(program, &path, command.experimental, matches.arg(0)))
+        }
         _ => {
             // compat: a group alone is a mistake, if one without consequence. That of an experimental one is set off.
             let lead = if command.experimental { "\n" } else { "" };

@@ -129,9 +129,12 @@ pub(crate) fn args_error(program: &str, text: &str, lead: &str, use_line: &str, 
 }
 
 /// A name no command has.
-pub(crate) fn unknown_command(program: &str, path: &str, name: &str) -> Error {
-    // compat: the root has no usage line here.
-    let usage = if path == program { String::new() } else { format!("Usage:  {path}\n\n") };
+pub(crate) fn unknown_command(program: &str, path: &str, experimental: bool, name: &str) -> Error {
+    // compat: the root has no usage line here, and only an experimental group's is whole.
+    let usage = match path == program {
+        true => String::new(),
+        false => format!("Usage:  {path}{}\n\n", if experimental { " COMMAND" } else { "" }),
+    };
     let help = format!("Run '{path} --help' for more information");
     Error::message(format!("{program}: unknown command: {path} {name}\n\n{usage}{help}"))
 }

@@ -33,8 +33,16 @@ pub(crate) fn err(text: &str) {
 }
 
 /// Writes a remark to standard error, set off from what is around it.
+pub(crate) fn note_err(text: &str) {
+    warn(&remark(text, io::IsTerminal::is_terminal(&io::stderr())));
+}
+
+/// As [`note_err`], to standard output.
 pub(crate) fn note(text: &str) {
-    let terminal = io::IsTerminal::is_terminal(&io::stderr());
+    line(&remark(text, is_terminal()));
+}
+
+fn remark(text: &str, terminal: bool) -> String {
     let (head, open, close) = match terminal {
         true => {
             ("\x1b[1m\x1b[106m\x1b[30mi\x1b[0m\x1b[0m \x1b[96mInfo → \x1b[0m\x1b[0m", "\x1b[3m", "\x1b[0m")
@@ -42,7 +50,7 @@ pub(crate) fn note(text: &str) {
         false => (" Info -> ", "", ""),
     };
     let lines: Vec<String> = text.split('\n').map(|line| format!("{open}{line}{close}")).collect();
-    warn(&format!("\n{head}{}", lines.join("\n         ")));
+    format!("\n{head}{}", lines.join("\n         "))
 }
 
 fn end_if_failed(result: io::Result<()>) {

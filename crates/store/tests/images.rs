@@ -336,7 +336,7 @@ fn archives_that_lie_are_refused() {
         (with(json!([{"Config": "c", "Layers": ["none"]}]), &config, &layer), "none is missing"),
         (
             with(json!([{"Config": "c", "RepoTags": ["BAD:1"], "Layers": ["l"]}]), &config, &layer),
-            "invalid tag \"BAD:1\"",
+            "invalid reference format: repository name (library/BAD) must be lowercase",
         ),
         (with(json!({}), &config, &layer), "invalid manifest.json"),
         (with(good.clone(), "{", &layer), "invalid image configuration"),

@@ -47,7 +47,7 @@ pub(super) fn reference(filters: &Filters, reference: &Reference) -> Result<bool
 /// More than one value, or one that is no time.
 pub(crate) fn until(filters: &Filters, name: &str, now: Timestamp) -> Result<Option<Timestamp>> {
     if filters.get(name).count() > 1 {
-        return Err(Error::invalid(format!("more than one {name} filter specified")));
+        return Err(Error::system(format!("more than one {name} filter specified")));
     }
     Ok(instants(filters, name, now)?.pop())
 }

@@ -42,13 +42,16 @@ impl Images {
     /// Makes an image of an archive; its id is the last line of progress.
     ///
     /// # Errors
-    /// 400 for a bad instruction, 500 for an archive that cannot be had, read or is hostile.
+    /// 400 for a bad instruction or another operating system, 500 for an archive that cannot be had, read or is hostile.
     pub fn import(
         &self,
         request: &ImportRequest,
         source: ImportSource<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
+        if request.platform.as_ref().is_some_and(|platform| platform.os != Platform::host().os) {
+            return Err(Error::invalid("operating system is not supported"));
+        }
         let mut run = RunConfig::default();
         super::apply_changes(&mut run, &request.changes)?;
         let from = match &source {

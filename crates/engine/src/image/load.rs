@@ -38,6 +38,10 @@ impl Images {
         // Also after a failure: layers that arrived before it go.
         self.housekeeper.soon();
         let loaded = loaded?;
+        if loaded.is_empty() {
+            // compat: an empty line tells that nothing was for the platform.
+            progress(Progress::default());
+        }
         for line in lines(&loaded) {
             progress(Progress::stream(line));
         }

@@ -76,8 +76,8 @@ pub(super) fn plan(
     let mut quiet = false;
     match target {
         Target::Name(written, reference) => {
-            let is_only = planner.references(image).len() <= 1;
-            if let (false, true, Some(user)) = (options.force, is_only, planner.user(image, None)) {
+            let single = is_single(planner.references(image));
+            if let (false, true, Some(user)) = (options.force, single, planner.user(image, None)) {
                 return Err(format!(
                     "conflict: unable to remove repository reference {written:?} (must force) - container {} is using \
                      its referenced image {}",

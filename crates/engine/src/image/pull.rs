@@ -139,8 +139,11 @@ impl Images {
     /// Pulls an image, or all tags of a repository, and reports its progress.
     ///
     /// # Errors
-    /// 404 if the registry does not have it, 500 with Docker's words for registries that do not answer or lie.
+    /// 403 for the name that stands for no image, 404 if the registry does not have it, 500 with Docker's words for registries that do not answer or lie.
     pub fn pull(&self, request: &PullRequest, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        if request.reference.familiar_name() == "scratch" {
+            return Err(Error::forbidden("'scratch' is a reserved name"));
+        }
         let changed = if request.reference.is_name_only() {
             self.pull_tags(request, progress)?
         } else {

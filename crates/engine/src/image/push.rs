@@ -59,8 +59,9 @@ impl Images {
             self.find(&name.clone().with_default_tag().familiar(), Some(platform))?;
         }
         progress(Progress::status(format!("The push refers to repository [{}]", name.name())));
-        let images = self.db.read(|view| self.outgoing(view, name))?;
-        if images.is_empty() {
+        let (images, known) =
+            self.db.read(|view| Ok::<_, Error>((self.outgoing(view, name)?, self.knows(view, name)?)))?;
+        if !known {
             let name = name.familiar_name();
             return Err(Error::not_found(format!("An image does not exist locally with the tag: {name}")));
         }
@@ -76,6 +77,16 @@ impl Images {
         let cancel = &request.cancel;
         let connected = runtime.block_on(cancel.unless(connected)).ok_or_else(failure::cancelled)?;
         let repository = connected.map_err(failure::push)?;
+        // compat: only a registry that answers gets to hear of it.
+        if name.digest().is_some() {
+            return Err(Error::invalid("cannot push a digest reference"));
+        }
+        if images.is_empty() {
+            return Err(Error::not_found(format!(
+                "tag does not exist: {}",
+                name.clone().with_default_tag().familiar()
+            )));
+        }
         let parallel = self.parallel().uploads;
         let target =
             Target { repository: &repository, name, store: &self.store, runtime: &runtime, cancel, parallel };
@@ -102,6 +113,13 @@ impl Images {
         };
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         found.into_iter().map(|(reference, record)| self.describe(view, reference, record)).collect()
+    }
+
+    /// Whether any image has a name in this repository.
+    fn knows(&self, view: &View<'_>, name: &Reference) -> Result<bool> {
+        let images = self.store.images().list(view)?;
+        let mut names = images.iter().flat_map(|image| image.tags.iter().chain(&image.digests));
+        Ok(names.any(|known| known.name() == name.name()))
     }
 
     fn describe(&self, view: &View<'_>, reference: Reference, record: ImageRecord) -> Result<Outgoing> {

@@ -18,6 +18,9 @@ const PIECE: usize = 256 << 10;
 /// Bytes of a block of a tar.
 const BLOCK: usize = 512;
 
+/// What stands in `oci-layout`.
+const OCI_LAYOUT: &str = r#"{"imageLayoutVersion": "1.0.0"}"#;
+
 /// An image to be saved and the names to save it under.
 struct Chosen {
     record: ImageRecord,
@@ -42,13 +45,13 @@ impl Images {
     /// Writes images to `out`. A name without a tag means all tags of that repository, an id the image without names.
     ///
     /// # Errors
-    /// 404 for a name that is not there or, with a platform, an image for another one, before anything is written.
+    /// 404 for a name that is not there, 500 for an image for another platform, before anything is written.
     pub fn save(&self, names: &[String], platform: Option<&Platform>, out: &mut dyn Write) -> Result<()> {
         let chosen = self.choose(names)?;
         if let Some(platform) = platform
             && !chosen.iter().all(|image| Matcher::new(platform).matches(&image.record.platform))
         {
-            return Err(Error::not_found(format!("no suitable export target found for platform {platform}")));
+            return Err(Error::system(format!("no suitable export target found for platform {platform}")));
         }
         // A removal meanwhile must not take the layers away.
         let lease = self.store.lease();
@@ -119,6 +122,9 @@ impl Images {
         // compat: a malformed name is an error of the system here, not of the request.
         match AnyReference::parse(name).map_err(|error| Error::system(error.to_string()))? {
             AnyReference::Digest(id) => found.push((images.get(view, &id)?.ok_or_else(missing)?, None)),
+            AnyReference::Named(reference) if reference.familiar_name() == "sha256" => {
+                found.push((images.resolve(view, name).map_err(|_| missing())?, None));
+            }
             AnyReference::Named(reference) if reference.is_name_only() => {
                 let before = found.len();
                 for image in images.list(view)? {
@@ -194,7 +200,7 @@ impl Images {
                 files.insert(blob_path(&layer.diff_id), File { content: Content::Layer(layer), time });
             }
         }
-        let text = |value: serde_json::Value| File { content: Content::Text(value.to_string()), time: 0 };
+        let text = |text: String| File { content: Content::Text(text), time: 0 };
         let mut digest = None;
         if let Some(names) = of_index {
             let document =
@@ -209,15 +215,15 @@ impl Images {
             digest = Some(entry.digest);
         } else {
             // Docker's own index knows of no platforms.
-            files.insert("manifest.json".to_owned(), text(json!(docker)));
+            files.insert("manifest.json".to_owned(), text(format!("{}\n", json!(docker))));
         }
         files.insert(
             "index.json".to_owned(),
-            text(super::index::document(media_type::OCI_INDEX, &index, &BTreeMap::new())),
+            text(super::index::document(media_type::OCI_INDEX, &index, &BTreeMap::new()).to_string()),
         );
-        files.insert("oci-layout".to_owned(), text(json!({"imageLayoutVersion": "1.0.0"})));
+        files.insert("oci-layout".to_owned(), text(OCI_LAYOUT.to_owned()));
         if !repositories.is_empty() {
-            files.insert("repositories".to_owned(), text(json!(repositories)));
+            files.insert("repositories".to_owned(), text(format!("{}\n", json!(repositories))));
         }
         Ok((files, digest))
     }

@@ -26,8 +26,10 @@ impl Images {
         let official = switch(filters, "is-official")?;
         let mut fewest = 0;
         for stars in filters.get("stars") {
-            let count =
-                stars.parse().map_err(|_| Error::invalid(format!("invalid filter 'stars=[{stars}]'")))?;
+            let count = stars.parse().map_err(|_| {
+                let reason = format!("strconv.Atoi: parsing {stars:?}: invalid syntax");
+                Error::invalid(format!("invalid filter 'stars={stars}': {reason}"))
+            })?;
             fewest = fewest.max(count);
         }
         let limit = if limit == 0 { DEFAULT_LIMIT } else { limit };

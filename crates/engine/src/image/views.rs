@@ -56,6 +56,8 @@ pub(super) fn inspect(record: &Record, driver: DriverData) -> Inspect {
         parent: record.row.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         comment,
         created: created(&record.row).map(time::rfc3339_nano).unwrap_or_default(),
+        container: config.container.clone(),
+        container_config: Some(container_config(config)),
         docker_version: config.docker_version.clone(),
         author: config.author.clone(),
         architecture: config.architecture.clone(),
@@ -72,6 +74,12 @@ pub(super) fn inspect(record: &Record, driver: DriverData) -> Inspect {
         metadata: Metadata { last_tag_time: time::rfc3339_nano_or_zero(record.row.tagged) },
         config: Some(run_config(&config.config)),
     }
+}
+
+/// The configuration of the container that an image was made of, as the classic builder wrote it down.
+fn container_config(config: &ImageConfig) -> wharf_api::container::Config {
+    let written = config.extra.get("container_config").cloned();
+    written.and_then(|config| serde_json::from_value(config).ok()).unwrap_or_default()
 }
 
 fn run_config(config: &RunConfig) -> Config {
@@ -181,6 +189,25 @@ mod tests {
               "Parent": "",
               "Comment": "last",
               "Created": "2024-01-02T03:04:05.06Z",
+              "ContainerConfig": {
+                "Hostname": "",
+                "Domainname": "",
+                "User": "",
+                "AttachStdin": false,
+                "AttachStdout": false,
+                "AttachStderr": false,
+                "Tty": false,
+                "OpenStdin": false,
+                "StdinOnce": false,
+                "Env": null,
+                "Cmd": null,
+                "Image": "",
+                "Volumes": null,
+                "WorkingDir": "",
+                "Entrypoint": null,
+                "OnBuild": null,
+                "Labels": null
+              },
               "DockerVersion": "",
               "Author": "",
               "Architecture": "amd64",

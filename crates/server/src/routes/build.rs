@@ -142,7 +142,10 @@ fn registry_config(header: Option<&str>) -> HashMap<String, Credentials> {
 pub(super) async fn prune(call: Call) -> Result {
     let filters = Filters::parse(call.query.text("filters"))?;
     let bytes = |name: &str| {
-        let bytes: Option<i64> = call.query.number(name)?;
+        let bytes: Option<i64> = call.query.number(name).map_err(|error| {
+            let text = call.query.text(name);
+            Failure::invalid(format!("{name} is in bytes and expects an integer, got {text}: {error}"))
+        })?;
         Ok::<_, Failure>(u64::try_from(bytes.unwrap_or_default()).unwrap_or_default())
     };
     let budget = Budget {

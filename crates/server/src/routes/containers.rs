@@ -12,7 +12,7 @@ use wharf_api::container::{Config, CreateRequest, PruneResponse, UpdateRequest, 
 use wharf_engine::container::{CommitRequest, Container, CreateOptions, ListOptions, RemoveOptions};
 use wharf_engine::image::repository_and_tag;
 
-use super::{Call, images, prune_filter};
+use super::{Call, platform, prune_filter};
 use crate::call::Result;
 use crate::failure::Failure;
 use crate::produce::blocking;
@@ -41,7 +41,7 @@ pub(super) async fn create(mut call: Call) -> Result {
     if !has_config(&text) {
         return Err(Failure::invalid("config cannot be empty in order to create a container"));
     }
-    let platform = images::platform(&call)?;
+    let platform = platform::text(&call, 41)?;
     let options = CreateOptions { name: call.query.text("name").to_owned(), platform };
     let engine = call.engine;
     Ok(reply::created(&blocking(move || engine.create_container(request, options)).await?))
@@ -55,6 +55,9 @@ fn has_config(text: &Bytes) -> bool {
 
 /// `POST /commit`.
 pub(super) async fn commit(mut call: Call) -> Result {
+    if call.query.text("container").is_empty() {
+        return Err(Failure::invalid("invalid name or ID supplied: \"\""));
+    }
     let config = call.json::<Option<Config>>().await?;
     let request = CommitRequest {
         reference: repository_and_tag(call.query.text("repo"), call.query.text("tag"))?,

@@ -3,9 +3,8 @@
 use http::StatusCode;
 use wharf_engine::Engine;
 use wharf_engine::image::{ImageUser, ListOptions, RemoveOptions, repository_and_tag};
-use wharf_oci::Platform;
 
-use super::Call;
+use super::{Call, platform};
 use crate::call::Result;
 use crate::failure::Failure;
 use crate::produce::blocking;
@@ -24,41 +23,16 @@ pub(crate) fn users(engine: &Engine) -> Vec<ImageUser> {
     engine.containers.all().into_iter().map(user).collect()
 }
 
-/// The `platform` parameter, as text (`linux/arm64`) or, from API 1.49 on, as a document.
-pub(super) fn platform(call: &Call) -> Result<Option<Platform>> {
-    match call.query.text("platform") {
-        "" => Ok(None),
-        text => parse_platform(text).map(Some),
-    }
-}
-
-/// The `platforms` parameter; at most one, since an image has one.
-fn platforms(call: &Call) -> Result<Option<Platform>> {
-    let mut all = call.query.all("platforms");
-    match (all.next(), all.next()) {
-        (Some(_), Some(_)) => Err(Failure::invalid("multiple platforms are not supported")),
-        (first, _) => first.map(parse_platform).transpose(),
-    }
-}
-
-fn parse_platform(text: &str) -> Result<Platform> {
-    let text = match serde_json::from_str::<wharf_api::image::Platform>(text) {
-        Ok(platform) => {
-            let parts = [platform.os, platform.architecture, platform.variant];
-            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
-        }
-        Err(_) => text.to_owned(),
-    };
-    Platform::parse(&text).map_err(|error| Failure::invalid(error.to_string()))
-}
-
 /// `GET /images/json`.
 pub(super) async fn list(call: Call) -> Result {
-    let options = ListOptions {
-        all: call.query.flag("all"),
-        shared_size: call.query.flag("shared-size"),
-        filters: call.filters()?,
-    };
+    let mut filters = call.filters()?;
+    let name = call.query.text("filter");
+    // compat: older clients filter names this way.
+    if !call.since(41) && !name.is_empty() {
+        filters.add("reference", name);
+    }
+    let shared_size = call.since(42) && call.query.flag("shared-size");
+    let options = ListOptions { all: call.query.flag("all"), shared_size, filters };
     let version = call.version;
     let rows = blocking(move || call.engine.images.list(&options, &users(&call.engine))).await?;
     let rows: Vec<_> = rows.into_iter().map(|row| views::image::summary(row, version)).collect();
@@ -67,7 +41,12 @@ pub(super) async fn list(call: Call) -> Result {
 
 /// `GET /images/{name}/json`.
 pub(super) async fn inspect(call: Call) -> Result {
-    let (platform, version) = (platform(&call)?, call.version);
+    let (platform, version) = (platform::document(&call, 49)?, call.version);
+    if platform.is_some() && call.query.flag("manifests") {
+        return Err(Failure::invalid(
+            "conflicting options: manifests and platform options cannot both be set",
+        ));
+    }
     let image = blocking(move || call.engine.images.inspect(&call.name, platform.as_ref())).await?;
     let document =
         views::image::inspect(image, version).map_err(|error| Failure::system(error.to_string()))?;
@@ -76,7 +55,7 @@ pub(super) async fn inspect(call: Call) -> Result {
 
 /// `GET /images/{name}/history`.
 pub(super) async fn history(call: Call) -> Result {
-    let platform = platform(&call)?;
+    let platform = platform::document(&call, 48)?;
     Ok(reply::json(&blocking(move || call.engine.images.history(&call.name, platform.as_ref())).await?))
 }
 
@@ -92,8 +71,11 @@ pub(super) async fn tag(call: Call) -> Result {
 
 /// `DELETE /images/{name}`.
 pub(super) async fn remove(call: Call) -> Result {
+    if call.name.trim().is_empty() {
+        return Err(Failure::invalid("image name cannot be blank"));
+    }
     let options = RemoveOptions { force: call.query.flag("force"), keep_parents: call.query.flag("noprune") };
-    let platform = platforms(&call)?;
+    let platform = platform::documents(&call, 50)?;
     let removed = blocking(move || {
         if platform.is_some() {
             call.engine.images.find(&call.name, platform.as_ref())?;

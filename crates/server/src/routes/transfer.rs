@@ -10,9 +10,9 @@ use wharf_api::progress::Progress;
 use wharf_engine::image::{
     Cancel, Credentials, ImportRequest, ImportSource, PullRequest, PushRequest, repository_and_tag,
 };
-use wharf_oci::Reference;
+use wharf_oci::{AnyReference, Reference};
 
-use super::{Call, images};
+use super::{Call, platform};
 use crate::call::Result;
 use crate::failure::Failure;
 use crate::produce::{self, blocking, progress};
@@ -33,7 +33,7 @@ async fn pull(call: Call) -> Result {
     let mut request = PullRequest::new(call.query.text("fromImage"), call.query.text("tag"))?;
     let (wanted, cancel) = Cancel::pair();
     request.cancel = cancel;
-    request.platform = images::platform(&call)?;
+    request.platform = platform::text(&call, 32)?;
     request.credentials = credentials(&call);
     // A client that is gone wants no image.
     produce::progress_until_gone(wanted, move |report| Ok(call.engine.images.pull(&request, report)?)).await
@@ -46,7 +46,7 @@ pub(super) async fn push(call: Call) -> Result {
     if !tag.is_empty() {
         reference = reference.with_tag(tag).map_err(|error| Failure::invalid(error.to_string()))?;
     }
-    let (platform, credentials) = (images::platform(&call)?, credentials(&call));
+    let (platform, credentials) = (platform::document(&call, 46)?, credentials(&call));
     let (wanted, cancel) = Cancel::pair();
     let request = PushRequest { reference, platform, credentials, cancel };
     produce::progress_until_gone(wanted, move |report| Ok(call.engine.images.push(&request, report)?)).await
@@ -57,7 +57,7 @@ async fn import(mut call: Call) -> Result {
         reference: repository_and_tag(call.query.text("repo"), call.query.text("tag"))?,
         message: call.query.text("message").to_owned(),
         changes: call.query.all("changes").map(str::to_owned).collect(),
-        platform: images::platform(&call)?,
+        platform: platform::text(&call, 32)?,
     };
     let mut body = call.reader();
     progress(move |report| {
@@ -72,7 +72,7 @@ async fn import(mut call: Call) -> Result {
 
 /// `POST /images/load`.
 pub(super) async fn load(mut call: Call) -> Result {
-    let (platform, quiet) = (images::platform(&call)?, call.query.flag("quiet"));
+    let (platform, quiet) = (platform::single_document(&call, 48)?, call.query.flag_or("quiet", true));
     let mut body = call.reader();
     progress(move |report| {
         if let Err(error) = call.engine.images.load(&mut body, platform.as_ref(), quiet, report) {
@@ -87,7 +87,7 @@ pub(super) async fn load(mut call: Call) -> Result {
 /// `GET /images/get` and `GET /images/{name}/get`.
 pub(super) async fn save(call: Call) -> Result {
     let mut names: Vec<String> = call.query.all("names").map(str::to_owned).collect();
-    let platform = images::platform(&call)?;
+    let platform = platform::single_document(&call, 48)?;
     names.extend(Some(call.name).filter(|name| !name.is_empty()));
     let engine = call.engine;
     produce::bytes(TAR, move |sink| {
@@ -137,7 +137,10 @@ pub(super) async fn search(call: Call) -> Result {
 
 /// `GET /distribution/{name}/json`.
 pub(super) async fn distribution(call: Call) -> Result {
-    let reference = Reference::parse(&call.name).map_err(|error| Failure::invalid(error.to_string()))?;
+    let named = AnyReference::parse(&call.name).map_err(|error| Failure::invalid(error.to_string()))?;
+    let AnyReference::Named(reference) = named else {
+        return Err(Failure::system("no manifest found for full image ID"));
+    };
     let (reference, credentials) = (reference.with_default_tag(), credentials(&call));
     let found = blocking(move || call.engine.images.distribution(&reference, credentials.as_ref()));
     Ok(reply::json(&found.await?))

@@ -20,7 +20,8 @@ pub(crate) fn disk_usage(call: &Call<Engine>) -> Result<DiskUsage> {
     if wanted("image") {
         let (images, layers) = engine.images.usage(&users(engine))?;
         usage.layers_size = i64::try_from(layers).unwrap_or(i64::MAX);
-        usage.images = Some(images);
+        let version = call.version;
+        usage.images = Some(images.into_iter().map(|row| super::image::used(row, version)).collect());
     }
     if wanted("container") {
         let (mut names, now) = (ImageNames::new(engine), Timestamp::now());

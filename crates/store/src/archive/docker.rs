@@ -42,6 +42,6 @@ fn name(tag: &str) -> Result<Reference> {
     match Reference::parse(tag) {
         Ok(reference) if reference.tag().is_some() && reference.digest().is_none() => Ok(reference),
         Ok(_) => Err(Error::Archive(format!("invalid tag {tag:?}"))),
-        Err(error) => Err(Error::Archive(format!("invalid tag {tag:?}: {error}"))),
+        Err(error) => Err(Error::Archive(error.to_string())),
     }
 }

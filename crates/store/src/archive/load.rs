@@ -29,6 +29,18 @@ pub struct LoadProgress<'a> {
     pub total: u64,
 }
 
+/// An error about the layer at this place, as Docker words it.
+fn numbered(error: Error, at: usize) -> Error {
+    match error {
+        Error::DiffId { expected, found } => Error::Archive(format!(
+            "invalid diffID for layer {at}: expected {:?}, got {:?}",
+            expected.as_str(),
+            found.as_str()
+        )),
+        other => other,
+    }
+}
+
 /// Told about progress.
 pub(crate) type Report<'a> = &'a mut dyn FnMut(LoadProgress<'_>);
 
@@ -46,7 +58,7 @@ impl Store {
     /// Loads every image of an archive made by `docker save` (any version since 1.10) or of an OCI layout in a tar,
     /// compressed or not, from a stream that is read once.
     ///
-    /// With a `platform`, only images for it; from an index of several platforms always just the best one, else that of
+    /// With a `platform`, only images for it, which may be none; from an index of several platforms always just the best one, else that of
     /// this host. Layers are unpacked while they are read; those that no image needs are dropped again. Images appear one
     /// by one: an error leaves those before.
     ///
@@ -76,12 +88,7 @@ impl Store {
             }
             loaded.push(self.load_image(&mut spool, image, &config, &lease, progress)?);
         }
-        match platform {
-            Some(platform) if loaded.is_empty() => {
-                Err(Error::Archive(format!("no image for platform {platform} in the archive")))
-            }
-            _ => Ok(loaded),
-        }
+        Ok(loaded)
     }
 
     fn load_image(
@@ -132,10 +139,13 @@ impl Store {
         }
         let chains = chain_ids(diff_ids);
         let mut parent = None;
-        for (((name, mut source), diff_id), chain) in layers.into_iter().zip(diff_ids).zip(chains) {
+        let layers = layers.into_iter().zip(diff_ids).zip(chains);
+        for (at, (((name, mut source), diff_id), chain)) in layers.enumerate() {
             if self.has_chain(&chain, lease)?.is_none() {
                 (source.parent, source.diff_id) = (parent.take(), Some(diff_id.clone()));
-                self.load_layer(spool.take(&name, &chain)?, source, diff_id, lease, progress)?;
+                let layer = spool.take(&name, &chain)?;
+                self.load_layer(layer, source, diff_id, lease, progress)
+                    .map_err(|error| numbered(error, at))?;
             }
             parent = Some(chain);
         }

@@ -33,6 +33,9 @@ pub(crate) const COMMAND: Command =
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let (all, quiet) = (m.bool("all-tags"), m.bool("quiet"));
     let given = Reference::parse(m.arg(0)).map_err(|error| Error::message(error.to_string()))?;
+    if given.digest().is_some() {
+        return Err(Error::message("cannot push a digest reference"));
+    }
     if all && !given.is_name_only() {
         return Err(Error::message("tag can't be used with --all-tags/-a"));
     }

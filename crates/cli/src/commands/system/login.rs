@@ -56,7 +56,9 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
                 "Authenticating with existing credentials... [Username: {}]",
                 known.username
             ));
-            print::note("To login with a different account, run 'docker logout' followed by 'docker login'");
+            print::note_err(
+                "To login with a different account, run 'docker logout' followed by 'docker login'",
+            );
             print::err("\n\n");
             match attempt(cli, known) {
                 Ok(()) => return Ok(()),
