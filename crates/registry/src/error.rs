@@ -96,6 +96,9 @@ pub enum Error {
         /// The start of the body.
         body: String,
     },
+    /// The answer of a token service makes no sense.
+    #[error("{0}")]
+    Token(String),
     /// A status that makes no sense here.
     #[error("received unexpected HTTP status: {0}")]
     Status(String),
