@@ -202,7 +202,10 @@ pub enum Error {
         /// The status line.
         status: String,
     },
-    /// The HTTP client could not be set up (certificates).
+    /// The certificates for a registry cannot be used.
+    #[error("{0}")]
+    Certificates(String),
+    /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),
     /// Not a usable URL.
