@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{
-    Engine as _,
+    DecodeError, Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
 use serde_json::{Value, json};
@@ -19,17 +19,22 @@ use crate::{Error, Result, config::ConfigFile, print};
 pub(crate) const HUB: &str = "https://index.docker.io/v1/";
 
 /// The value of `X-Registry-Auth` for the registry `domain`; empty if nothing is known about it.
-///
-/// # Errors
-/// As [`find`].
-pub(crate) fn header(config: &ConfigFile, domain: &str) -> Result<String> {
-    Ok(find(config, server(domain))?.map_or_else(String::new, |auth| encode(&auth)))
+pub(crate) fn header(config: &ConfigFile, domain: &str) -> String {
+    known(config, domain).map_or_else(String::new, |auth| encode(&auth))
 }
 
 /// As [`header`] for a push: the engine insists on the header, also where there are no credentials.
-pub(crate) fn header_of_push(config: &ConfigFile, domain: &str) -> Result<String> {
-    let header = header(config, domain)?;
-    Ok(if header.is_empty() { encode(&AuthConfig::default()) } else { header })
+pub(crate) fn header_of_push(config: &ConfigFile, domain: &str) -> String {
+    encode(&known(config, domain).unwrap_or_default())
+}
+
+/// What is known about the registry `domain`. A helper that fails knows nothing, as for Docker: what is public can be had
+/// all the same, and the warning tells why the rest cannot.
+pub(crate) fn known(config: &ConfigFile, domain: &str) -> Option<AuthConfig> {
+    find(config, server(domain)).unwrap_or_else(|error| {
+        print::warn(&format!("WARNING: {error}"));
+        None
+    })
 }
 
 /// The name under which a registry is in the configuration file.
@@ -90,6 +95,23 @@ fn host(key: &str) -> &str {
     key.split('/').next().unwrap_or(key)
 }
 
+/// What is wrong with the logins in the file, in Docker's words.
+pub(crate) fn check(auths: &serde_json::Map<String, Value>) -> std::result::Result<(), String> {
+    for auth in auths.values().filter_map(|entry| entry.get("auth")?.as_str()).filter(|auth| !auth.is_empty())
+    {
+        let decoded = STANDARD.decode(auth).map_err(|error| match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => {
+                format!("illegal base64 data at input byte {at}")
+            }
+            _ => format!("illegal base64 data at input byte {}", auth.len()),
+        })?;
+        if !decoded.contains(&b':') {
+            return Err("Invalid auth configuration file".to_owned());
+        }
+    }
+    Ok(())
+}
+
 /// Asks `docker-credential-NAME`.
 fn from_helper(name: &str, server: &str) -> Result<Option<AuthConfig>> {
     let output = match run_helper(name, "get", server.as_bytes()) {
@@ -97,7 +119,11 @@ fn from_helper(name: &str, server: &str) -> Result<Option<AuthConfig>> {
         Err(HelperError { output, .. }) if output == NOT_FOUND => return Ok(None),
         Err(error) => return Err(error.into_error("getting")),
     };
-    let answer: Value = serde_json::from_slice(&output).map_err(|error| Error::message(error.to_string()))?;
+    let answer: Value = serde_json::from_slice(&output).map_err(|error| {
+        Error::message(format!(
+            "error getting credentials - err: answer of docker-credential-{name}: {error}"
+        ))
+    })?;
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut auth = AuthConfig { serveraddress: server.to_owned(), ..AuthConfig::default() };
     if text("Username") == TOKEN_USER {
@@ -123,7 +149,9 @@ pub(crate) fn store(dir: &Path, auth: &AuthConfig) -> Result<()> {
         };
         let document = json!({"ServerURL": auth.serveraddress, "Username": user, "Secret": secret});
         let stored = run_helper(helper, "store", document.to_string().as_bytes());
-        return stored.map(drop).map_err(|error| error.into_error("storing"));
+        stored.map_err(|error| error.into_error("storing"))?;
+        // The file says which registries there is a login for.
+        return config.with_auth(&auth.serveraddress, Some(json!({}))).save(dir);
     }
     let pair = STANDARD.encode(format!("{}:{}", auth.username, auth.password));
     let entry = match auth.identitytoken.as_str() {
@@ -160,7 +188,7 @@ pub(crate) fn erase(dir: &Path, server: &str) -> Result<()> {
     let helper = helper(&config, server);
     if !helper.is_empty() {
         let erased = run_helper(helper, "erase", server.as_bytes());
-        return erased.map(drop).map_err(|error| error.into_error("erasing"));
+        erased.map_err(|error| error.into_error("erasing"))?;
     }
     let known = |name: &String| config.get("auths").is_some_and(|auths| auths.get(name).is_some());
     if !names.iter().any(known) {
@@ -229,12 +257,12 @@ mod tests {
             HUB: {"auth": STANDARD.encode("me:secret")},
             "http://reg.example:5000/v1/": {"auth": STANDARD.encode("you:pass:word")},
         }}));
-        let auth = find(&config, server("docker.io")).unwrap().unwrap();
+        let auth = known(&config, "docker.io").unwrap();
         assert_eq!((auth.username.as_str(), auth.password.as_str()), ("me", "secret"));
-        let auth = find(&config, server("reg.example:5000")).unwrap().unwrap();
+        let auth = known(&config, "reg.example:5000").unwrap();
         assert_eq!((auth.username.as_str(), auth.password.as_str()), ("you", "pass:word"));
-        assert!(find(&config, "other.example").unwrap().is_none());
-        assert_eq!(header(&config, "other.example").unwrap(), "");
+        assert_eq!(header(&config, "other.example"), "");
+        assert!(header_of_push(&config, "other.example").starts_with("e30"));
     }
 
     #[test]
@@ -253,5 +281,39 @@ mod tests {
         assert_eq!(find(&config, "reg.example").unwrap().unwrap().password, "secret");
         erase(dir.path(), "reg.example").unwrap();
         assert!(find(&ConfigFile::load(dir.path()), "reg.example").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, "{\"auths\": ").unwrap();
+        let auth = AuthConfig { serveraddress: "reg.example".to_owned(), ..AuthConfig::default() };
+        assert!(store(dir.path(), &auth).unwrap_err().to_string().contains("unexpected EOF"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"auths\": ");
+    }
+
+    #[test]
+    fn a_link_to_the_file_stays_one() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (link, target) = (dir.path().join("config.json"), elsewhere.path().join("mine.json"));
+        std::fs::write(&target, "{}").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let auth = AuthConfig { serveraddress: "reg.example".to_owned(), ..AuthConfig::default() };
+        store(dir.path(), &auth).unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(std::fs::read_to_string(&target).unwrap().contains("reg.example"));
+    }
+
+    #[test]
+    fn broken_logins_are_told_of_in_dockers_words() {
+        let said = |auth: &str| {
+            let auths = serde_json::json!({"r": {"auth": auth}});
+            check(auths.as_object().unwrap()).err().unwrap_or_default()
+        };
+        assert_eq!(said("!!!"), "illegal base64 data at input byte 0");
+        assert_eq!(said("bWU="), "Invalid auth configuration file");
+        assert_eq!(said("bWU6c2VjcmV0"), "");
+        assert_eq!(said(""), "");
     }
 }

@@ -254,10 +254,10 @@ impl Authorizer {
         }
         let body = failure::body(response).await;
         let answer: TokenAnswer = serde_json::from_str(&body)
-            .map_err(|error| Error::Status(format!("unable to decode token response: {error}")))?;
+            .map_err(|error| Error::Token(format!("unable to decode token response: {error}")))?;
         let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
         let Some(token) = token else {
-            return Err(Error::Status(
+            return Err(Error::Token(
                 "authorization server did not include a token in the response".to_owned(),
             ));
         };

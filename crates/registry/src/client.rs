@@ -14,6 +14,7 @@ use crate::endpoint::{self, Endpoint, Insecure};
 use crate::error::{Error, Result};
 use crate::failure::{self, Lookup};
 use crate::repository::{Fetched, Repository};
+use crate::tls::Certificates;
 
 const MAX_REDIRECTS: usize = 10;
 /// How long a registry that need not have TLS may be silent when asked by TLS, before it is asked without as well.
@@ -319,42 +320,12 @@ impl Client {
             false => self.config.proxies.apply(builder)?,
         };
         if verify {
-            builder = self.with_certificates(builder, &endpoint.host)?;
-        }
-        builder.build().map_err(|error| Error::Setup(innermost(&error)))
-    }
-
-    /// Adds what the certificate folders have for `host`.
-    fn with_certificates(
-        &self,
-        mut builder: reqwest::ClientBuilder,
-        host: &str,
-    ) -> Result<reqwest::ClientBuilder> {
-        for folder in &self.config.certificates {
-            let folder = folder.join(host);
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-            for path in entries.flatten().map(|entry| entry.path()) {
-                let bad = |reason: String| Error::Setup(format!("{}: {reason}", path.display()));
-                let read = |path: &PathBuf| std::fs::read(path).map_err(|error| bad(error.to_string()));
-                match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("crt") => {
-                        let authorities = reqwest::Certificate::from_pem_bundle(&read(&path)?)
-                            .map_err(|error| bad(error.to_string()))?;
-                        builder = builder.tls_certs_merge(authorities);
-                    }
-                    Some("cert") => {
-                        let mut pem = read(&path)?;
-                        pem.push(b'\n');
-                        pem.extend(read(&path.with_extension("key"))?);
-                        let identity =
-                            reqwest::Identity::from_pem(&pem).map_err(|error| bad(error.to_string()))?;
-                        builder = builder.identity(identity);
-                    }
-                    _ => {}
-                }
+            let certificates = Certificates::read(&self.config.certificates, &endpoint.host)?;
+            if !certificates.is_empty() {
+                builder = builder.tls_backend_preconfigured(certificates.config()?);
             }
         }
-        Ok(builder)
+        builder.build().map_err(|error| Error::Setup(innermost(&error)))
     }
 }
 

@@ -96,6 +96,9 @@ pub enum Error {
         /// The start of the body.
         body: String,
     },
+    /// The answer of a token service makes no sense.
+    #[error("{0}")]
+    Token(String),
     /// A status that makes no sense here.
     #[error("received unexpected HTTP status: {0}")]
     Status(String),
@@ -199,7 +202,10 @@ pub enum Error {
         /// The status line.
         status: String,
     },
-    /// The HTTP client could not be set up (certificates).
+    /// The certificates for a registry cannot be used.
+    #[error("{0}")]
+    Certificates(String),
+    /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),
     /// Not a usable URL.

@@ -105,7 +105,7 @@ fn reason(error: &reqwest::Error) -> Reason {
             return Reason::Plain(format!("dial tcp: {lookup}"), true);
         }
         if let Some(tls) = current.downcast_ref::<rustls::Error>() {
-            return Reason::Plain(tls_reason(tls), false);
+            return Reason::Plain(crate::tls::reason(tls), false);
         }
         if let Some(text) = current.downcast_ref::<hyper::Error>().and_then(http_reason) {
             return Reason::Plain(text, false);
@@ -139,25 +139,12 @@ fn reason(error: &reqwest::Error) -> Reason {
 /// What Go says of an answer that is no HTTP.
 fn http_reason(error: &hyper::Error) -> Option<String> {
     let what = match error {
-        error if error.is_incomplete_message() => return Some(EOF.to_owned()),
+        error if error.is_incomplete_message() || error.is_canceled() => return Some(EOF.to_owned()),
         error if error.is_parse_too_large() => "net/http: server response headers are too large",
         error if error.is_parse() => "malformed HTTP response",
         _ => return None,
     };
     Some(format!("net/http: HTTP/1.x transport connection broken: {what}"))
-}
-
-fn tls_reason(error: &rustls::Error) -> String {
-    use rustls::{CertificateError, Error as Tls};
-    match error {
-        // A plain HTTP server answers a TLS greeting with text.
-        Tls::InvalidMessage(_) => PLAIN_HTTP.to_owned(),
-        Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
-        }
-        Tls::InvalidCertificate(reason) => format!("tls: failed to verify certificate: x509: {reason}"),
-        other => format!("tls: {other}"),
-    }
 }
 
 /// The system's message in Go's spelling.

@@ -10,6 +10,7 @@
 //! - `auth`: challenges, basic authentication and bearer tokens
 //! - `failure`: what went wrong on the way, in the words Docker's users know
 //! - `retry`: how long to wait before asking again
+//! - `tls`: certificates of registries, and why they are not trusted
 //! - [`Error`] ([`error`])
 //!
 //! The digest of a manifest is verified here, the digest of a layer by whoever unpacks it.
@@ -27,6 +28,7 @@ pub mod repository;
 mod retry;
 pub mod search;
 pub mod server;
+mod tls;
 pub mod upload;
 
 pub use auth::Credentials;

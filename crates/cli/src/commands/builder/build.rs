@@ -218,7 +218,7 @@ fn push(cli: &Cli, names: &[String]) -> Result<()> {
         let reference =
             wharf_oci::Reference::parse(name).map_err(|error| Error::message(error.to_string()))?;
         let reference = reference.with_default_tag();
-        let auth = registry_auth::header_of_push(&cli.config(), reference.domain())?;
+        let auth = registry_auth::header_of_push(&cli.config(), reference.domain());
         cli.block_on(async {
             let tag = reference.tag().unwrap_or_default();
             let messages = client.image_push(&reference.familiar_name(), tag, "", &auth).await?;

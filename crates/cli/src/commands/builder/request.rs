@@ -45,7 +45,7 @@ pub(super) fn request(
     let build_args = build_args(&m.list("build-arg"));
     let epoch = epoch(&build_args)?.or(m.bool("reproducible").then_some(0));
     Ok(Request {
-        auth: auth(cli, &context.dockerfile, &names, caches)?,
+        auth: auth(cli, &context.dockerfile, &names, caches),
         dockerfile: context.dockerfile.clone(),
         ignore: context.ignore.clone(),
         target: m.opt("target").filter(|target| !target.is_empty()).map(str::to_owned),
@@ -148,15 +148,12 @@ fn remote_context(text: &str) -> Option<(String, String)> {
 }
 
 /// Credentials for the registries that the stages and the image itself name, and those that caches are in.
-///
-/// # Errors
-/// A credential helper fails.
 fn auth(
     cli: &Cli,
     dockerfile: &str,
     names: &[String],
     caches: &Caches,
-) -> Result<BTreeMap<String, wharf_api::auth::AuthConfig>> {
+) -> BTreeMap<String, wharf_api::auth::AuthConfig> {
     let config = cli.config();
     let mut found = BTreeMap::new();
     // The engine tells what is wrong with the file.
@@ -164,11 +161,11 @@ fn auth(
     let bases = stages.iter().map(|stage| &stage.base);
     let images = bases.chain(names).filter_map(|name| Reference::parse(name).ok());
     for base in images.chain(caches.registries()) {
-        if let Some(auth) = registry_auth::find(&config, registry_auth::server(base.domain()))? {
+        if let Some(auth) = registry_auth::known(&config, base.domain()) {
             found.insert(base.domain().to_owned(), auth);
         }
     }
-    Ok(found)
+    found
 }
 
 /// The secrets of `--secret`, by name.

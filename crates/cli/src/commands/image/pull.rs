@@ -74,7 +74,7 @@ pub(crate) async fn pull(
         image: reference.familiar_name(),
         tag,
         platform: platform.to_owned(),
-        auth: registry_auth::header(&cli.config(), reference.domain())?,
+        auth: registry_auth::header(&cli.config(), reference.domain()),
     };
     let messages = client.image_pull(&options).await?;
     match shown {

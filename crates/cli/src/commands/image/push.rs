@@ -44,7 +44,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
     if !all && !quiet && given.is_name_only() {
         print::line(&format!("Using default tag: {}", reference.tag().unwrap_or_default()));
     }
-    let auth = registry_auth::header_of_push(&cli.config(), reference.domain())?;
+    let auth = registry_auth::header_of_push(&cli.config(), reference.domain());
     let client = cli.client()?;
     cli.block_on(async {
         let tag = reference.tag().unwrap_or_default();

@@ -43,7 +43,7 @@ fn run(cli: &Cli, m: &Matches) -> Result<()> {
         );
     }
     let term = m.arg(0);
-    let auth = registry_auth::header(&cli.config(), domain(term))?;
+    let auth = registry_auth::header(&cli.config(), domain(term));
     let client = cli.client()?;
     let found: Vec<SearchResult> =
         cli.block_on(async { Ok(client.image_search(term, m.int("limit"), &filters, &auth).await?) })?;

@@ -23,7 +23,7 @@ pub(super) enum Found {
 /// # Errors
 /// The registry does not answer, or has no such manifest.
 pub(super) async fn fetch(cli: &Cli, reference: &Reference, insecure: bool) -> Result<Found> {
-    let repository = match connect(cli, reference, insecure, false).await? {
+    let repository = match connect(cli, reference, insecure, false).await {
         Ok(repository) => repository,
         // A registry without TLS is none as long as nobody says that it may be.
         Err(error) if error.is_plain_http() => return Err(unknown(reference)),
@@ -51,7 +51,7 @@ pub(super) async fn manifest(cli: &Cli, reference: &Reference, insecure: bool) -
 /// # Errors
 /// The registry does not answer.
 pub(super) async fn writable(cli: &Cli, target: &Reference, insecure: bool) -> Result<Repository> {
-    connect(cli, target, insecure, true).await?.map_err(|error| no_transport(&error))
+    connect(cli, target, insecure, true).await.map_err(|error| no_transport(&error))
 }
 
 /// Makes a manifest of another repository of the same registry known in that of `target`, with all it refers to.
@@ -101,18 +101,17 @@ async fn connect(
     reference: &Reference,
     insecure: bool,
     write: bool,
-) -> Result<std::result::Result<Repository, RegistryError>> {
+) -> std::result::Result<Repository, RegistryError> {
     let domain = reference.domain();
-    let credentials =
-        registry_auth::find(&cli.config(), registry_auth::server(domain))?.map(|auth| Credentials {
-            username: auth.username,
-            password: auth.password,
-            identity_token: auth.identitytoken,
-            registry_token: auth.registrytoken,
-        });
+    let credentials = registry_auth::known(&cli.config(), domain).map(|auth| Credentials {
+        username: auth.username,
+        password: auth.password,
+        identity_token: auth.identitytoken,
+        registry_token: auth.registrytoken,
+    });
     let insecure = if insecure { vec![domain.to_owned()] } else { Vec::new() };
     let client = Client::new(ClientConfig { insecure, ..ClientConfig::default() });
-    Ok(client.direct(reference, credentials.as_ref(), write).await)
+    client.direct(reference, credentials.as_ref(), write).await
 }
 
 /// Fetches a manifest with its platform, or a list with all its manifests.

@@ -31,6 +31,11 @@ const HUB_GREETING: &str = "Log in with your Docker ID or email address to push 
      SSO. Learn more at https://docs.docker.com/go/access-tokens/\n";
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
+    for name in ["username", "password"] {
+        if m.changed(name) && m.str(name).is_empty() {
+            return Err(Error::message(format!("{name} is empty")));
+        }
+    }
     let (mut user, mut password) = (m.str("username").to_owned(), m.str("password").to_owned());
     if !password.is_empty() {
         if m.bool("password-stdin") {
@@ -86,7 +91,8 @@ fn attempt(cli: &Cli, auth: AuthConfig) -> Result<()> {
         "" => auth,
         token => AuthConfig { password: String::new(), identitytoken: token.to_owned(), ..auth },
     };
-    registry_auth::store(cli.config_dir(), &auth)?;
+    registry_auth::store(cli.config_dir(), &auth)
+        .map_err(|error| Error::message(format!("Error saving credentials: {error}")))?;
     print::line(if answer.status.is_empty() { "Login Succeeded" } else { &answer.status });
     Ok(())
 }
