@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use wharf_api::build::{Outcome, Request, Warning};
 use wharf_build::{
+    check::address,
     dockerfile::Dockerfile,
     plan::{PlanOptions, Wanted, outline},
 };
@@ -233,21 +234,6 @@ fn finding(warning: &Warning) -> Value {
 
 fn location(lines: &RangeInclusive<usize>) -> Value {
     json!({"ranges": [{"start": {"line": lines.start()}, "end": {"line": lines.end()}}]})
-}
-
-/// Where a check is explained.
-fn address(check: &str) -> String {
-    let letters: Vec<char> = check.chars().collect();
-    let mut words = String::new();
-    for (at, letter) in letters.iter().enumerate() {
-        let after_small = at > 0 && letters[at - 1].is_lowercase();
-        let before_small = at > 0 && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
-        if letter.is_uppercase() && (after_small || before_small) {
-            words.push('-');
-        }
-        words.push(letter.to_ascii_lowercase());
-    }
-    format!("https://docs.docker.com/go/dockerfile/rule/{words}/")
 }
 
 fn print_json(document: &Value) {
