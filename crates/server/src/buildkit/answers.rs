@@ -7,7 +7,7 @@ use futures_util::stream;
 use tokio::sync::Mutex;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::{Code, Request, Status};
-use wharf_api::build::{Ask, Frame, What};
+use wharf_api::build::{Ask, Entry, Frame, What};
 
 use super::agents::Agents;
 use super::frames::{Answer, Frames};
@@ -85,11 +85,15 @@ impl Answers {
         }
     }
 
-    async fn list(&self, context: &str, data: &Answer<'_>) -> Result<(), Status> {
+    async fn begin(&self, context: &str) -> Result<(Vec<Entry>, Transfer), Status> {
         let folder = self.folders.get(context);
         let folder = folder.ok_or_else(|| Status::not_found(format!("no context {context:?}")))?;
         let wanted = Wanted { folder: &folder.name, follow: &[], exclude: &folder.exclude };
-        let (entries, transfer) = Transfer::begin(&folder.session, &wanted).await?;
+        Transfer::begin(&folder.session, &wanted).await
+    }
+
+    async fn list(&self, context: &str, data: &Answer<'_>) -> Result<(), Status> {
+        let (entries, transfer) = self.begin(context).await?;
         self.transfers.lock().await.insert(context.to_owned(), Arc::new(Mutex::new(transfer)));
         let mut lines = Vec::with_capacity(PIECE);
         for entry in entries {
@@ -109,6 +113,10 @@ impl Answers {
         let transfer = self.transfers.lock().await.get(context).cloned();
         let transfer = transfer.ok_or_else(|| Status::not_found(format!("no context {context:?}")))?;
         let mut transfer = transfer.lock().await;
+        if transfer.has_sent(paths) {
+            // What was kept of it is gone: another build of the folder has just tidied up.
+            *transfer = self.begin(context).await?.1;
+        }
         transfer.fetch(paths, data).await
     }
 

@@ -12,7 +12,7 @@
 //! - `solve`: one build from the request to its response; `options`: what the request means, as a pure function
 //! - `answers`: what the engine asks for, got from the session: `source` (files), `agents`; `exports` the other way
 //! - `progress`: what the engine tells, as vertices; `failure`: errors with the lines of the Dockerfile
-//! - `connection`: builds of a client; `session`: the sessions of all; `frames`: the engine's own protocol
+//! - `connection`: builds of a client; `session`: the sessions of all (`tunnel`: inside of `/grpc`); `frames`: the engine's own protocol
 //! - `rpc`, `codec`, `proto`: gRPC itself
 
 mod agents;
@@ -32,6 +32,7 @@ mod rpc;
 mod session;
 mod solve;
 mod source;
+mod tunnel;
 
 use std::sync::Arc;
 

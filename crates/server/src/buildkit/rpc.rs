@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::codec::Prost;
 use super::connection::Connection;
-use super::{control, gateway, solve};
+use super::{control, gateway, solve, tunnel};
 
 /// The most calls that a client may have under way.
 const MOST_STREAMS: u32 = 256;
@@ -57,6 +57,10 @@ async fn answer(connection: Arc<Connection>, request: http::Request<Incoming>) -
         ("moby.buildkit.v1.Control", "DiskUsage") => unary(request, |r| control::disk_usage(c, r)).await,
         ("moby.buildkit.v1.Control", "Prune") => streaming(request, |r| control::prune(c, r)).await,
         ("moby.buildkit.v1.Control", "Solve") => unary(request, |r| solve::solve(c, r)).await,
+        ("moby.buildkit.v1.Control", "Session") => {
+            let service = tower::service_fn(|request| tunnel::open(c.clone(), request));
+            Grpc::new(Prost::default()).streaming(service, request).await
+        }
         ("moby.buildkit.v1.Control", "Status") => streaming(request, |r| control::status(c, r)).await,
         ("moby.buildkit.v1.frontend.LLBBridge", "Ping") => {
             unary(request, |_: Request<()>| gateway::ping(c)).await

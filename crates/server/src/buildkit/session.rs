@@ -1,6 +1,7 @@
 //! Clients' sessions: connections by which the engine calls its client.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -11,7 +12,6 @@ use http::HeaderMap;
 use http::uri::PathAndQuery;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioExecutor;
 use prost::Message;
 use tokio::sync::Notify;
@@ -52,6 +52,8 @@ pub(super) struct About {
 pub(super) struct Session {
     /// What identifies the client's folder from one build to the next; empty if nothing does.
     pub(super) shared_key: String,
+    /// Makes the files of a folder that nothing identifies new to every session; 0 if something does.
+    pub(super) salt: u64,
     /// Paths of the methods that the client serves, in lower case.
     methods: HashSet<String>,
     channel: Channel,
@@ -78,11 +80,14 @@ impl About {
 }
 
 /// Holds a session open until the client ends it.
-pub(super) async fn hold(upgraded: Upgraded, about: About, sessions: &Sessions) {
+pub(super) async fn hold<I>(io: I, about: About, sessions: &Sessions)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
     let shaken = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(4 * WINDOW)
-        .handshake(upgraded)
+        .handshake(io)
         .await;
     let (sender, connection) = match shaken {
         Ok(both) => both,
@@ -92,7 +97,8 @@ pub(super) async fn hold(upgraded: Upgraded, about: About, sessions: &Sessions) 
         }
     };
     let About { id, shared_key, methods } = about;
-    let session = Arc::new(Session { shared_key, methods, channel: Channel(sender) });
+    let salt = if shared_key.is_empty() { RandomState::new().hash_one(&id) } else { 0 };
+    let session = Arc::new(Session { shared_key, salt, methods, channel: Channel(sender) });
     sessions.lock().insert(id.clone(), session.clone());
     sessions.changed.notify_waiters();
     if let Err(error) = connection.await {

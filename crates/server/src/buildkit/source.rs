@@ -52,6 +52,8 @@ pub(super) struct Transfer {
     files: HashMap<String, Known>,
     /// Targets of links by their path.
     links: HashMap<String, String>,
+    /// Part of what files are known again by.
+    salt: u64,
     /// Bytes that came, messages and all.
     pub(super) received: u64,
     _ended: tokio_util::sync::DropGuard,
@@ -96,8 +98,15 @@ impl Transfer {
         put(metadata, "exclude-patterns", wanted.exclude.iter().map(String::as_str))?;
         let packets = session.stream(METHOD, request).await?;
         let _ended = ended.drop_guard();
-        let mut transfer =
-            Self { requests, packets, files: HashMap::new(), links: HashMap::new(), received: 0, _ended };
+        let mut transfer = Self {
+            requests,
+            packets,
+            files: HashMap::new(),
+            links: HashMap::new(),
+            salt: session.salt,
+            received: 0,
+            _ended,
+        };
         let entries = transfer.list().await?;
         Ok((entries, transfer))
     }
@@ -142,9 +151,14 @@ impl Transfer {
             size,
             mtime: (seconds, u32::try_from(nanoseconds).unwrap_or_default()),
             // No inodes are told: as for BuildKit, a file is the same if its size and time are.
-            stamp: (0, stat.mod_time),
+            stamp: (self.salt, stat.mod_time),
             link,
         }
+    }
+
+    /// Whether one of some files was sent: contents are sent once.
+    pub(super) fn has_sent(&self, paths: &[String]) -> bool {
+        paths.iter().any(|path| self.files.get(path).is_some_and(|known| known.taken))
     }
 
     /// Gives the contents of files, in their order: of each its length in eight bytes, big-endian, and its bytes.
