@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tonic::{Code, Request, Status};
 
 use super::connection::{Build, Connection};
+use super::proto::control;
 use super::proto::gateway::{Outcome, PongResponse, Ref, Refs, ReturnRequest, SolveRequest, SolveResponse};
 use super::proto::types::{ApiCap, RpcStatus};
-use super::{control, failure, solve};
+use super::{control as service, solve};
 
 /// Names the build that a call is about.
 const BUILD_ID: &str = "buildkit-controlapi-buildid";
@@ -31,6 +32,8 @@ const BUILD_CAPS: [&str; 3] =
 /// What a gateway has asked for so far.
 pub(super) struct Gateway {
     promised: Mutex<HashMap<String, SolveRequest>>,
+    /// The call that waits for the gateway.
+    served: watch::Sender<Option<Arc<control::SolveRequest>>>,
     returned: Mutex<Option<oneshot::Sender<Returned>>>,
     waiting: Mutex<Option<oneshot::Receiver<Returned>>>,
 }
@@ -43,6 +46,7 @@ impl Default for Gateway {
         let (sender, receiver) = oneshot::channel();
         Self {
             promised: Mutex::default(),
+            served: watch::Sender::default(),
             returned: Mutex::new(Some(sender)),
             waiting: Mutex::new(Some(receiver)),
         }
@@ -50,6 +54,11 @@ impl Default for Gateway {
 }
 
 impl Gateway {
+    /// Lets the client's gateway begin.
+    pub(super) fn serve(&self, request: &control::SolveRequest) {
+        self.served.send_replace(Some(Arc::new(request.clone())));
+    }
+
     /// Waits until the client's gateway is done.
     ///
     /// # Errors
@@ -68,7 +77,7 @@ pub(super) async fn ping(connection: Arc<Connection>) -> Result<PongResponse, St
     Ok(PongResponse {
         frontend_api_caps: caps(&FRONTEND_CAPS),
         llb_caps: caps(&BUILD_CAPS),
-        workers: control::list_workers(connection).await?.record,
+        workers: service::list_workers(connection).await?.record,
     })
 }
 
@@ -81,7 +90,11 @@ pub(super) async fn solve(
     let request = request.into_inner();
     solve::check(&request)?;
     if request.frontend_opt.contains_key("requestid") {
-        return Err(failure::unsupported_request(&request.frontend_opt));
+        let mut served = build.gateway.served.subscribe();
+        let served = served.wait_for(Option::is_some).await.map(|served| served.clone());
+        let Ok(Some(served)) = served else { return Err(Status::cancelled("context canceled")) };
+        let metadata = solve::answer(connection, build, &served, &request).await?;
+        return Ok(SolveResponse { result: Some(Outcome { result: None, metadata }) });
     }
     let mut promised = build.gateway.promised.lock().unwrap_or_else(PoisonError::into_inner);
     if promised.len() >= MOST {

@@ -1,5 +1,6 @@
 //! One build, from the request to its response.
 
+mod question;
 mod run;
 
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use super::proto::gateway;
 use super::session::Session;
 use super::source::read_texts;
 use super::{agents, auth, failure};
+
+pub(super) use self::question::answer;
 
 /// The frontend that there is.
 const FRONTEND: &str = "dockerfile.v0";
@@ -63,21 +66,16 @@ pub(super) async fn solve(
     // Whoever follows it hears the end, however it comes.
     let _ended = Ended(build.clone());
     let asked = match request.frontend.is_empty() && request.definition.is_none() {
-        true => build.gateway.returned().await?,
+        true => {
+            build.gateway.serve(&request);
+            build.gateway.returned().await?
+        }
         false => Some(direct(&request)),
     };
     let Some(asked) = asked else { return Ok(SolveResponse::default()) };
     check(&asked)?;
     let options = options::read(&request, &asked)?;
-    let session = connection.sessions.get(&request.session).await?;
-    let mut solve = Solve {
-        connection,
-        build,
-        session,
-        vertices: Vertices::new(&request.r#ref),
-        source: Source::default(),
-        options,
-    };
+    let mut solve = Solve::new(connection, build, &request, options).await?;
     let outcome = solve.run().await;
     outcome.inspect_err(|status| {
         let left = solve.vertices.abandon(status.message(), Timestamp::now());
@@ -117,7 +115,25 @@ struct Solve {
 }
 
 impl Solve {
+    async fn new(
+        connection: Arc<Connection>,
+        build: Arc<Build>,
+        request: &SolveRequest,
+        options: Options,
+    ) -> Result<Self, Status> {
+        let session = connection.sessions.get(&request.session).await?;
+        let vertices = Vertices::new(&request.r#ref);
+        Ok(Self { connection, build, session, vertices, source: Source::default(), options })
+    }
+
     async fn run(&mut self) -> Result<SolveResponse, Status> {
+        let folders = self.load().await?;
+        let outcome = self.build(folders).await?;
+        Ok(self.response(&outcome))
+    }
+
+    /// Gets everything from the client that the engine has to know before it begins.
+    async fn load(&mut self) -> Result<HashMap<String, Folder>, Status> {
         if let Some(place) = self.options.dockerfile.clone() {
             self.load_dockerfile(&place).await?;
         } else {
@@ -129,8 +145,7 @@ impl Solve {
         request.auth = auth::credentials(&self.session, request).await;
         let wanted = agents_wanted(&self.source.text, request);
         request.ssh = agents::lent(&self.session, wanted).await;
-        let outcome = self.build(folders).await?;
-        Ok(self.response(&outcome))
+        Ok(folders)
     }
 
     /// Gets the Dockerfile, and the ignore file that goes with it.

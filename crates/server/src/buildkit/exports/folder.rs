@@ -192,7 +192,9 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_entry_type(kind);
             header.set_mode(0o4755);
-            (header.set_uid(0), header.set_gid(0), header.set_mtime(1));
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(1);
             header.set_size(contents.len() as u64);
             match link {
                 "" => tar.append_data(&mut header, path, contents).unwrap(),
