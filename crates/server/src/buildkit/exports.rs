@@ -3,10 +3,12 @@
 mod folder;
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::stream;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::metadata::AsciiMetadataValue;
@@ -26,6 +28,8 @@ const EXPORTER: &str = "buildkit-attachable-exporter-id";
 pub(super) struct Exports {
     session: Arc<Session>,
     outputs: Vec<Output>,
+    /// Where files without a name are.
+    temp: PathBuf,
     open: HashMap<u32, Sink>,
 }
 
@@ -34,12 +38,12 @@ enum Sink {
     /// On to the client, whose call ends when it has them all.
     Client(mpsc::Sender<BytesMessage>, JoinHandle<Result<(), Status>>),
     /// Into a file without a name: the client asks for files in an order of its own.
-    Spool(std::fs::File),
+    Spool(File),
 }
 
 impl Exports {
-    pub(super) fn new(session: Arc<Session>, outputs: Vec<Output>) -> Self {
-        Self { session, outputs, open: HashMap::new() }
+    pub(super) fn new(session: Arc<Session>, outputs: Vec<Output>, temp: PathBuf) -> Self {
+        Self { session, outputs, temp, open: HashMap::new() }
     }
 
     /// Takes a part of what comes out.
@@ -48,7 +52,7 @@ impl Exports {
     /// The client does not want it.
     pub(super) async fn take(&mut self, place: u32, bytes: &[u8]) -> Result<(), Status> {
         if !self.open.contains_key(&place) {
-            let sink = self.begin(place)?;
+            let sink = self.begin(place).await?;
             self.open.insert(place, sink);
         }
         match self.open.get_mut(&place) {
@@ -59,17 +63,20 @@ impl Exports {
                 }
                 Ok(())
             }
-            Some(Sink::Spool(file)) => file.write_all(bytes).map_err(failed),
+            Some(Sink::Spool(file)) => file.write_all(bytes).await.map_err(failed),
             None => Ok(()),
         }
     }
 
-    fn begin(&self, place: u32) -> Result<Sink, Status> {
+    async fn begin(&self, place: u32) -> Result<Sink, Status> {
         if !self.session.offers(METHOD) {
             return Err(Status::unimplemented(format!("method {METHOD} not supported by the client")));
         }
         match self.outputs.get(place as usize) {
-            Some(Output::Folder) => Ok(Sink::Spool(tempfile::tempfile().map_err(failed)?)),
+            Some(Output::Folder) => {
+                tokio::fs::create_dir_all(&self.temp).await.map_err(failed)?;
+                Ok(Sink::Spool(File::from_std(tempfile::tempfile_in(&self.temp).map_err(failed)?)))
+            }
             _ => {
                 let (messages, mut outgoing) = mpsc::channel(4);
                 let session = self.session.clone();
@@ -96,7 +103,10 @@ impl Exports {
                     drop(messages);
                     joined(&mut call).await?;
                 }
-                Sink::Spool(file) => folder::send(&self.session, place, file).await?,
+                Sink::Spool(mut file) => {
+                    file.flush().await.map_err(failed)?;
+                    folder::send(&self.session, place, file.into_std().await).await?;
+                }
             }
         }
         Ok(())

@@ -42,7 +42,7 @@ pub(in super::super) async fn answer(
     let options = options::read(request, asked)?;
     let mut solve = Solve::new(connection, build, request, options).await?;
     let (document, code) = solve.question(question).await?;
-    let text = document.to_string().into_bytes();
+    let text = serde_json::to_vec_pretty(&document).map_err(|error| Status::internal(error.to_string()))?;
     Ok(HashMap::from([
         ("result.json".to_owned(), text.clone()),
         ("result.txt".to_owned(), text),

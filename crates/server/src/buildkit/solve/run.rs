@@ -39,7 +39,11 @@ impl Solve {
         let upload = self.options.upload.clone();
         let answers = Arc::new(Answers::new(self.session.clone(), folders, upload, frames));
         let mut answering = JoinSet::new();
-        let mut exports = Exports::new(self.session.clone(), self.options.outputs.clone());
+        let mut exports = Exports::new(
+            self.session.clone(),
+            self.options.outputs.clone(),
+            self.connection.engine.paths.build_temp(),
+        );
         let mut input = BufReader::with_capacity(64 << 10, input);
         while let Some(frame) = frames::read(&mut input).await.map_err(broken)? {
             match frame.kind {
@@ -107,7 +111,8 @@ impl Solve {
 
     /// The export is done.
     fn exported(&mut self, outcome: &Outcome) {
-        if self.options.request.exports.contains(&Export::Nothing) {
+        let exports = &self.options.request.exports;
+        if exports.iter().all(|export| matches!(export, Export::Nothing | Export::Check)) {
             return;
         }
         self.exporting();
@@ -125,8 +130,11 @@ impl Solve {
         self.end(EXPORT);
     }
 
-    /// Hands the findings of the checks on.
+    /// Hands the findings of the checks on, unless they are the answer to a question.
     fn warn(&self, outcome: &Outcome) {
+        if self.options.request.exports.contains(&Export::Check) {
+            return;
+        }
         let warning = |warning: &wharf_api::build::Warning| {
             let line = |line: usize| Position { line: i32::try_from(line).unwrap_or(i32::MAX), character: 0 };
             VertexWarning {
