@@ -62,7 +62,7 @@ impl Docker {
     }
 
     /// Builds with something on standard input.
-    fn from_stdin(&self, args: &[&str], input: &std::path::Path) -> String {
+    fn with_stdin(&self, args: &[&str], input: &std::path::Path) -> String {
         let input = fs::File::open(input).unwrap();
         Output::from(self.command(args).stdin(input).output().unwrap()).ok()
     }
@@ -127,15 +127,15 @@ fn a_folder_is_built() {
 fn other_contexts() {
     let Some(docker) = Docker::start("dkctx") else { return };
     docker.write("Stdin", "FROM busybox\nRUN echo from stdin >/x\nCMD [\"cat\", \"/x\"]\n");
-    let id = docker.from_stdin(&["build", "-q", "-"], &docker.context.join("Stdin"));
+    let id = docker.with_stdin(&["build", "-q", "-"], &docker.context.join("Stdin"));
     assert_eq!(docker.run(&["run", "--rm", &id]), "from stdin");
-    let id = docker.from_stdin(&["build", "-q", "-f", "-", "."], &docker.context.join("Stdin"));
+    let id = docker.with_stdin(&["build", "-q", "-f", "-", "."], &docker.context.join("Stdin"));
     assert_eq!(docker.run(&["run", "--rm", &id]), "from stdin");
 
     let tar = docker.daemon.folder.join("context.tgz");
     let status = Command::new("tar").arg("-C").arg(&docker.context).arg("-czf").arg(&tar).arg(".").status();
     assert!(status.unwrap().success());
-    let id = docker.from_stdin(&["build", "-q", "-"], &tar);
+    let id = docker.with_stdin(&["build", "-q", "-"], &tar);
     assert_eq!(docker.run(&["run", "--rm", &id]), "nothing\nin");
 
     docker.write("Named", "FROM given\nCOPY --from=other deep /deep\nCMD [\"cat\", \"/deep\"]\n");

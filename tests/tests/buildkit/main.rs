@@ -9,7 +9,7 @@ mod session;
 use std::{fs, path::PathBuf, time::Duration};
 
 use tonic::Code;
-use wharf_tests::{TestDaemon, until};
+use wharf_tests::{TestDaemon, sha256, until};
 
 use crate::{client::Client, session::Files};
 
@@ -61,6 +61,25 @@ async fn a_context_becomes_an_image() {
     ] {
         assert_eq!(vertices.get(name).map(String::as_str), Some(""), "{name} in {vertices:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_files_come_whole() {
+    let daemon = TestDaemon::start("bkmany");
+    // More than are asked for ahead, and among them one that is larger than all that is kept ahead.
+    let contents = |number: usize| match number {
+        70 => vec![b'x'; 3 << 20],
+        _ => number.to_string().repeat(number).into_bytes(),
+    };
+    let mut files = Files::new(&[("Dockerfile", "FROM busybox\nCOPY f* /app/\n")]);
+    files.files.extend((0..200).map(|number| (format!("f{number:03}"), contents(number))));
+    let _session = session::open(&socket(&daemon), "s1", files).await;
+    let client = Client::connect(&socket(&daemon)).await;
+    client.build("b1", "s1", &[], ("moby", &[("name", "many")])).await.unwrap();
+    let sum = daemon.wharf(&["run", "--rm", "many", "sh", "-c", "cat /app/* | sha256sum"]).ok();
+    let all: Vec<u8> = (0..200).flat_map(contents).collect();
+    let expected = sha256(&all);
+    assert!(expected.ends_with(&sum[..64]), "{sum} instead of {expected}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,7 +101,7 @@ async fn diff_copy(
             match packet.kind {
                 1 => {
                     let contents = &listed[packet.id as usize].1;
-                    for data in contents.chunks(3).chain([&[][..]]) {
+                    for data in contents.chunks(3.max(contents.len() / 4)).chain([&[][..]]) {
                         let data = data.to_vec();
                         let _ = packets.send(Ok(Packet { kind: 2, id: packet.id, data, stat: None })).await;
                     }

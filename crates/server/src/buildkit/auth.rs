@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wharf_api::auth::AuthConfig;
 use wharf_api::build::Request;
 use wharf_build::dockerfile::Dockerfile;
+use wharf_build::plan::{PlanOptions, named_images};
 use wharf_oci::Reference;
 
 use super::proto::session::{CredentialsRequest, CredentialsResponse};
@@ -39,8 +40,10 @@ pub(super) async fn credentials(session: &Session, request: &Request) -> BTreeMa
 /// The registries that a build has to do with.
 fn domains(request: &Request) -> BTreeSet<String> {
     // The engine tells what is wrong with the file.
-    let stages = Dockerfile::parse(&request.dockerfile).map(|file| file.stages).unwrap_or_default();
-    let bases = stages.iter().map(|stage| stage.base.as_str());
+    let options = PlanOptions { build_args: request.build_args.clone(), ..PlanOptions::default() };
+    let file = Dockerfile::parse(&request.dockerfile);
+    let named = file.map(|file| named_images(&file, &options)).unwrap_or_default();
+    let bases = named.iter().map(String::as_str);
     let contexts = request.contexts.values().filter_map(|value| value.strip_prefix("docker-image://"));
     let caches = request.cache_from.iter().chain(&request.cache_to);
     let caches = caches.filter_map(|entry| entry.attributes.get("ref").map(String::as_str));

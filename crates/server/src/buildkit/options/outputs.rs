@@ -62,11 +62,7 @@ fn output(exporter: &Exporter) -> Result<(Export, Output), Status> {
     if let Some(name) = attrs.keys().find(|name| name.starts_with("annotation")) {
         return Err(Status::unimplemented(format!("{name} is not supported")));
     }
-    match attrs.get("compression").map(String::as_str) {
-        None | Some("" | "gzip" | "uncompressed") => {}
-        Some(other) => return Err(Status::unimplemented(format!("compression {other:?} is not supported"))),
-    }
-    Ok(match exporter.r#type.as_str() {
+    let made = match exporter.r#type.as_str() {
         // Docker's clients push an image by another call when it is there.
         "moby" => (Export::Image, Output::Engine),
         "image" if flag(attrs, "push")? => (Export::Push, Output::Engine),
@@ -81,7 +77,14 @@ fn output(exporter: &Exporter) -> Result<(Export, Output), Status> {
         }
         "oci" | "docker" => (Export::Archive, Output::File),
         other => return Err(Status::not_found(format!("exporter {other:?} could not be found"))),
-    })
+    };
+    // What stays here is not compressed, whatever is asked for.
+    match attrs.get("compression").map(String::as_str) {
+        Some(other) if !matches!(other, "" | "gzip" | "uncompressed") && made.0 != Export::Image => {
+            Err(Status::unimplemented(format!("compression {other:?} is not supported")))
+        }
+        _ => Ok(made),
+    }
 }
 
 /// As Go reads it.
