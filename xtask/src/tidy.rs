@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "engine",
         &["api", "build", "oci", "db", "store", "net", "monitor", "runtime", "registry", "sys", "template"],
     ),
-    ("server", &["api", "engine", "oci", "sys"]),
+    ("server", &["api", "build", "engine", "oci", "sys"]),
     ("client", &["api", "oci"]),
     ("cli", &["api", "build", "client", "oci", "registry", "template"]),
     ("wharf", &["cli", "engine", "monitor", "registry", "runtime", "server", "sys"]),

@@ -118,7 +118,9 @@ pub struct Request {
     pub contexts: BTreeMap<String, String>,
     /// The address the build context is fetched from, in the place of a folder.
     pub remote: String,
-    /// Path of the Dockerfile in a remote context or archive.
+    /// The build context comes as an archive ([`What::Archive`]), in the place of a folder.
+    pub archive: bool,
+    /// Path of the Dockerfile in a remote context or archive; empty if its text is given.
     pub file: String,
     /// Nothing comes from the cache.
     pub no_cache: bool,
@@ -203,6 +205,8 @@ pub enum What {
         /// The files.
         paths: Vec<String>,
     },
+    /// The build context as a tar, which may be compressed.
+    Archive,
     /// A secret.
     Secret {
         /// Its name.

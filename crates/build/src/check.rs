@@ -19,6 +19,21 @@ use config::Config;
 
 type Lines = RangeInclusive<usize>;
 
+/// Where a check is explained, by its name.
+pub fn address(check: &str) -> String {
+    let letters: Vec<char> = check.chars().collect();
+    let mut words = String::new();
+    for (at, letter) in letters.iter().enumerate() {
+        let after_small = at > 0 && letters[at - 1].is_lowercase();
+        let before_small = at > 0 && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
+        if letter.is_uppercase() && (after_small || before_small) {
+            words.push('-');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    format!("https://docs.docker.com/go/dockerfile/rule/{words}/")
+}
+
 /// Collects findings.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {

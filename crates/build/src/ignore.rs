@@ -39,15 +39,19 @@ impl Part {
     }
 }
 
+/// The patterns in the text of an ignore file, as they stand there.
+pub fn patterns(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.lines().filter(|line| !line.starts_with('#')).map(str::trim).filter(|line| !line.is_empty())
+}
+
 impl Matcher {
     /// Reads the text of an ignore file.
     ///
     /// # Errors
     /// In Docker's words, if a pattern is malformed.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = text.lines().filter(|line| !line.starts_with('#')).map(str::trim);
-        Self::new(lines.filter(|line| !line.is_empty()))
+        Self::new(patterns(text))
     }
 
     /// Reads patterns one by one.

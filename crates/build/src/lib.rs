@@ -8,6 +8,7 @@
 //! - [`glob`], [`ignore`]: patterns of paths
 //! - [`mode`]: permissions as `--chmod` gives them
 //! - [`quote`]: text in quotes as Go writes it
+//! - [`report`]: what a Dockerfile says about itself, as documents
 //! - [`solve`]: walking a graph
 
 pub mod check;
@@ -21,6 +22,7 @@ mod key;
 pub mod mode;
 pub mod plan;
 pub mod quote;
+pub mod report;
 pub mod solve;
 
 pub use excerpt::excerpt;

@@ -10,6 +10,7 @@ mod error;
 mod expose;
 mod globals;
 mod images;
+mod named;
 mod needs;
 mod nodes;
 mod outline;
@@ -32,6 +33,7 @@ use wharf_oci::{Digest, Platform};
 
 pub use error::PlanError;
 pub(crate) use expose::Exposed;
+pub use named::named_images;
 pub use outline::{Outline, OutlineArg, Wanted, outline};
 pub use remote::git_context;
 

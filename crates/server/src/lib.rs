@@ -3,11 +3,13 @@
 //! - [`serve`] accepts clients on [`Listener`]s, which [`Host`]s open. `connection`: HTTP/1 with each of them.
 //! - `dispatch`: version prefix and negotiation, route table, common headers. `routes`: handlers by resource.
 //! - `call`, `body`, `upload`, `query`, `go_json`, `when`: what came in. `reply`, `produce`, `failure`: what goes out.
+//! - `buildkit`: the protocol of `docker build`, gRPC over connections that were upgraded.
 //! - `hijack`: connections that stop being HTTP. `views`: records as API documents.
 
 #[macro_use]
 mod dispatch;
 mod body;
+mod buildkit;
 mod call;
 mod connection;
 mod failure;
@@ -41,7 +43,9 @@ pub async fn serve(
     listeners: Vec<Listener>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    connection::serve(listeners, shutdown, move |request| {
+    let sessions = Arc::new(buildkit::Sessions::default());
+    connection::serve(listeners, shutdown, move |mut request| {
+        request.extensions_mut().insert(sessions.clone());
         dispatch::dispatch(engine.clone(), routes::ROUTES, request)
     })
     .await

@@ -206,7 +206,7 @@ pub(super) fn tree(engine: &Engine, archive: &mut dyn Read) -> Result<Tree> {
 
 impl crate::Paths {
     /// What builds keep only while they run.
-    pub(crate) fn build_temp(&self) -> PathBuf {
+    pub fn build_temp(&self) -> PathBuf {
         self.data_root.join("build").join("temp")
     }
 }

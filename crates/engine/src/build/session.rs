@@ -25,7 +25,7 @@ use wharf_oci::{Platform, Reference};
 use super::{
     BuildClient, BuildRequest, Cancel, Report, RunOptions,
     agent::Agent,
-    cache,
+    archive, cache,
     classic::{read_text, without_ignored},
     export::Exporter,
     failure::BuildError,
@@ -93,15 +93,18 @@ impl Engine {
             remote: Mutex::default(),
             agents: &request.ssh,
         };
-        let text = match request.remote.as_str() {
-            "" => request.dockerfile.clone(),
-            url => {
-                let tree = self.remote_context(url, &request.file, Some(&client), cancel)?;
-                let text = read_text(&tree, &request.file)?;
-                client.has_context(without_ignored(tree)?);
-                text
-            }
+        let fetched = match request.remote.as_str() {
+            "" if request.archive => Some(archive::tree(self, &mut session.ask(What::Archive)?)?),
+            "" => None,
+            url => Some(self.remote_context(url, &request.file, Some(&client), cancel)?),
         };
+        let text = match &fetched {
+            Some(tree) if !request.file.is_empty() => read_text(tree, &request.file)?,
+            _ => request.dockerfile.clone(),
+        };
+        if let Some(tree) = fetched {
+            client.has_context(without_ignored(tree)?);
+        }
         let dockerfile = Dockerfile::parse(&text)?;
         let build = build_request(request)?;
         frontend::check(&dockerfile, &build.options)?;

@@ -15,11 +15,6 @@ pub(super) async fn not_yet(call: Call) -> Result {
     )))
 }
 
-/// Building images by BuildKit's protocol.
-pub(super) async fn build(_: Call) -> Result {
-    Err(Failure::not_implemented("building with BuildKit's protocol is not supported yet"))
-}
-
 /// Checkpoints: an experimental feature, as everywhere.
 pub(super) async fn checkpoint(_: Call) -> Result {
     let message = "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in \

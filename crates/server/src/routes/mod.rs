@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use wharf_api::Filters;
 use wharf_engine::Engine;
 
+use crate::buildkit;
 use crate::call::Result;
 use crate::dispatch::Route;
 use crate::failure::Failure;
@@ -110,8 +111,8 @@ pub(crate) const ROUTES: &[Route<Engine>] = routes![Engine;
     POST "/build/cancel" => build::cancel;
     POST "/build/session" => build::session;
     POST "/build/shell" => build::shell;
-    POST "/grpc" => later::build;
-    POST "/session" => later::build;
+    POST "/grpc" => buildkit::grpc;
+    POST "/session" => buildkit::session;
 
     GET "/plugins" => swarm::no_plugins;
     GET "/plugins/privileges" => swarm::no_installing;

@@ -13,8 +13,8 @@ use crate::{reply, views};
 pub(super) async fn ping(_: Call) -> Result {
     let mut response = reply::text("OK");
     let headers = response.headers_mut();
-    // The classic builder; 2 would make clients speak BuildKit, which is not there yet.
-    headers.insert("builder-version", HeaderValue::from_static("1"));
+    // Clients speak BuildKit's protocol.
+    headers.insert("builder-version", HeaderValue::from_static("2"));
     headers.insert("swarm", HeaderValue::from_static("inactive"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));

@@ -1,13 +1,14 @@
 //! `--call`: what a Dockerfile says about itself instead of being built, as text or JSON.
 
-use std::{fmt::Write as _, ops::RangeInclusive};
+use std::fmt::Write as _;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use wharf_api::build::{Outcome, Request, Warning};
 use wharf_build::{
+    check::address,
     dockerfile::Dockerfile,
-    plan::{PlanOptions, Wanted, outline},
+    plan::{PlanOptions, outline},
+    report,
 };
 
 use super::context::Context;
@@ -73,21 +74,7 @@ impl Question {
         };
         let found = outline(&file, &options).map_err(|error| failed(error.to_string()))?;
         if self.json {
-            let mut document = Map::new();
-            set(&mut document, "name", &found.name);
-            set(&mut document, "description", found.description.as_deref().unwrap_or_default());
-            let args = found.args.iter().map(|arg| {
-                let mut entry = Map::from_iter([("name".to_owned(), json!(arg.name))]);
-                set(&mut entry, "description", arg.description.as_deref().unwrap_or_default());
-                set(&mut entry, "value", &arg.value);
-                entry.insert("location".to_owned(), location(&arg.lines));
-                Value::Object(entry)
-            });
-            set_list(&mut document, "args", args.collect());
-            set_list(&mut document, "secrets", found.secrets.iter().map(wanted).collect());
-            set_list(&mut document, "ssh", found.ssh.iter().map(wanted).collect());
-            document.insert("sources".to_owned(), json!([STANDARD.encode(&file.text)]));
-            print_json(&Value::Object(document));
+            print_json(&report::outline(&file, &found));
             return Ok(());
         }
         let mut text = String::new();
@@ -125,20 +112,7 @@ impl Question {
 
     fn targets(self, file: &Dockerfile) {
         if self.json {
-            let targets = file.targets().map(|target| {
-                let mut entry = Map::new();
-                set(&mut entry, "name", target.name);
-                if target.default {
-                    entry.insert("default".to_owned(), json!(true));
-                }
-                set(&mut entry, "description", target.description.as_deref().unwrap_or_default());
-                set(&mut entry, "base", target.base);
-                set(&mut entry, "platform", target.platform.unwrap_or_default());
-                entry.insert("location".to_owned(), location(&target.lines));
-                Value::Object(entry)
-            });
-            let targets: Vec<_> = targets.collect();
-            print_json(&json!({"targets": targets, "sources": [STANDARD.encode(&file.text)]}));
+            print_json(&report::targets(file));
             return;
         }
         let mut table = "TARGET\tDESCRIPTION\n".to_owned();
@@ -163,10 +137,7 @@ impl Question {
         }
         let (name, text) = (&context.dockerfile_name, &request.dockerfile);
         if self.json {
-            let warnings: Vec<_> = outcome.warnings.iter().map(finding).collect();
-            let source = json!({"filename": name, "data": STANDARD.encode(text), "language": "Dockerfile"});
-            let warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
-            print_json(&json!({"warnings": warnings, "sources": [source]}));
+            print_json(&report::lint(name, text, &outcome.warnings.iter().map(warning).collect::<Vec<_>>()));
         } else if outcome.warnings.is_empty() {
             print::line("Check complete, no warnings found.");
         } else {
@@ -200,54 +171,13 @@ fn call(name: &str) -> Result<Call> {
     }
 }
 
-fn set(document: &mut Map<String, Value>, name: &str, text: &str) {
-    if !text.is_empty() {
-        document.insert(name.to_owned(), json!(text));
+fn warning(warning: &Warning) -> wharf_build::Warning {
+    wharf_build::Warning {
+        check: warning.check.clone(),
+        message: warning.message.clone(),
+        description: warning.description.clone(),
+        lines: warning.lines.0..=warning.lines.1,
     }
-}
-
-fn set_list(document: &mut Map<String, Value>, name: &str, list: Vec<Value>) {
-    if !list.is_empty() {
-        document.insert(name.to_owned(), Value::Array(list));
-    }
-}
-
-fn wanted(wanted: &Wanted) -> Value {
-    let mut entry = Map::from_iter([("name".to_owned(), json!(wanted.name))]);
-    if wanted.required {
-        entry.insert("required".to_owned(), json!(true));
-    }
-    entry.insert("location".to_owned(), location(&wanted.lines));
-    Value::Object(entry)
-}
-
-fn finding(warning: &Warning) -> Value {
-    json!({
-        "ruleName": warning.check,
-        "description": warning.description,
-        "url": address(&warning.check),
-        "detail": warning.message,
-        "location": location(&(warning.lines.0..=warning.lines.1)),
-    })
-}
-
-fn location(lines: &RangeInclusive<usize>) -> Value {
-    json!({"ranges": [{"start": {"line": lines.start()}, "end": {"line": lines.end()}}]})
-}
-
-/// Where a check is explained.
-fn address(check: &str) -> String {
-    let letters: Vec<char> = check.chars().collect();
-    let mut words = String::new();
-    for (at, letter) in letters.iter().enumerate() {
-        let after_small = at > 0 && letters[at - 1].is_lowercase();
-        let before_small = at > 0 && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
-        if letter.is_uppercase() && (after_small || before_small) {
-            words.push('-');
-        }
-        words.push(letter.to_ascii_lowercase());
-    }
-    format!("https://docs.docker.com/go/dockerfile/rule/{words}/")
 }
 
 fn print_json(document: &Value) {

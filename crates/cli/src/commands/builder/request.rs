@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, env, fs};
 
 use wharf_api::build::Request;
-use wharf_build::dockerfile::Dockerfile;
+use wharf_build::{
+    dockerfile::Dockerfile,
+    plan::{PlanOptions, named_images},
+};
 use wharf_oci::Reference;
 
 use super::{
@@ -45,7 +48,7 @@ pub(super) fn request(
     let build_args = build_args(&m.list("build-arg"));
     let epoch = epoch(&build_args)?.or(m.bool("reproducible").then_some(0));
     Ok(Request {
-        auth: auth(cli, &context.dockerfile, &names, caches),
+        auth: auth(cli, &context.dockerfile, &build_args, &names, caches),
         dockerfile: context.dockerfile.clone(),
         ignore: context.ignore.clone(),
         target: m.opt("target").filter(|target| !target.is_empty()).map(str::to_owned),
@@ -147,19 +150,21 @@ fn remote_context(text: &str) -> Option<(String, String)> {
     value.contains("://").then(|| (name.to_owned(), value.to_owned()))
 }
 
-/// Credentials for the registries that the stages and the image itself name, and those that caches are in.
+/// Credentials for the registries that the Dockerfile and the image itself name, and those that caches are in.
 fn auth(
     cli: &Cli,
     dockerfile: &str,
+    build_args: &BTreeMap<String, String>,
     names: &[String],
     caches: &Caches,
 ) -> BTreeMap<String, wharf_api::auth::AuthConfig> {
     let config = cli.config();
     let mut found = BTreeMap::new();
     // The engine tells what is wrong with the file.
-    let stages = Dockerfile::parse(dockerfile).map(|file| file.stages).unwrap_or_default();
-    let bases = stages.iter().map(|stage| &stage.base);
-    let images = bases.chain(names).filter_map(|name| Reference::parse(name).ok());
+    let options = PlanOptions { build_args: build_args.clone(), ..PlanOptions::default() };
+    let file = Dockerfile::parse(dockerfile);
+    let bases = file.map(|file| named_images(&file, &options)).unwrap_or_default();
+    let images = bases.iter().chain(names).filter_map(|name| Reference::parse(name).ok());
     for base in images.chain(caches.registries()) {
         if let Some(auth) = registry_auth::known(&config, base.domain()) {
             found.insert(base.domain().to_owned(), auth);

@@ -185,6 +185,7 @@ impl Files {
                     .map_err(|error| Unanswered::Refused(error.to_string()))
                     .and_then(|answer| data(&answer))
             }
+            What::Archive => Err(Unanswered::Refused("there is no archive".to_owned())),
             What::Cache { cache, file } => self.cache(*cache, file, &mut data),
         };
         match answered {
