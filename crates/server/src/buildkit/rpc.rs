@@ -83,15 +83,7 @@ where
     F: Future<Output = Result<R, Status>> + Send,
 {
     let mut handler = Some(handler);
-    let service = tower::service_fn(|request| {
-        let answer = handler.take().map(|handler| handler(request));
-        async move {
-            match answer {
-                Some(answer) => answer.await.map(Response::new),
-                None => Err(Status::internal("a call is answered once")),
-            }
-        }
-    });
+    let service = tower::service_fn(|request| once(handler.take(), request));
     Grpc::new(Prost::<R, Q>::default()).unary(service, request).await
 }
 
@@ -106,14 +98,23 @@ where
     F: Future<Output = Result<S, Status>> + Send,
 {
     let mut handler = Some(handler);
-    let service = tower::service_fn(|request| {
-        let answer = handler.take().map(|handler| handler(request));
-        async move {
-            match answer {
-                Some(answer) => answer.await.map(Response::new),
-                None => Err(Status::internal("a call is answered once")),
-            }
-        }
-    });
+    let service = tower::service_fn(|request| once(handler.take(), request));
     Grpc::new(Prost::<R, Q>::default()).server_streaming(service, request).await
+}
+
+/// Has a handler answer, which the library takes for a service with any number of calls.
+fn once<Q, A, F>(
+    handler: Option<impl FnOnce(Request<Q>) -> F>,
+    request: Request<Q>,
+) -> impl Future<Output = Result<Response<A>, Status>>
+where
+    F: Future<Output = Result<A, Status>>,
+{
+    let answer = handler.map(|handler| handler(request));
+    async move {
+        match answer {
+            Some(answer) => answer.await.map(Response::new),
+            None => Err(Status::internal("a call is answered once")),
+        }
+    }
 }

@@ -2,9 +2,6 @@
 //! hand after the published `.proto` files that each module names; numbers and types are the wire format, unknown fields
 //! are skipped.
 
-// The published files are the documentation of the fields.
-#![allow(missing_docs)]
-
 pub(crate) mod control;
 pub(crate) mod filesync;
 pub(crate) mod gateway;
