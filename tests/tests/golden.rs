@@ -28,6 +28,11 @@ fn images() {
 }
 
 #[test]
+fn archives() {
+    golden("archives");
+}
+
+#[test]
 fn inspect() {
     golden("inspect");
 }

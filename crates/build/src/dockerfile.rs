@@ -25,7 +25,7 @@ pub use instruction::{
 };
 pub use mount::{MountSpec, MountType};
 pub(crate) use mount::{Options as MountOptions, parse_bool};
-pub(crate) use parse::trigger;
+pub(crate) use parse::{instructions, trigger};
 pub(crate) use suggest::nearest;
 
 /// Longest text of a Dockerfile in bytes.

@@ -4,6 +4,7 @@
 //! with their triggers, then instruction by instruction. Nothing here does I/O but through [`Images`].
 
 mod base;
+mod changes;
 mod copy;
 mod env;
 mod error;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 use wharf_oci::image::ImageConfig;
 use wharf_oci::{Digest, Platform};
 
+pub use changes::apply_changes;
 pub use error::PlanError;
 pub(crate) use expose::Exposed;
 pub use named::named_images;

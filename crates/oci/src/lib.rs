@@ -9,6 +9,7 @@
 pub mod digest;
 mod error;
 pub mod image;
+pub mod path;
 pub mod platform;
 pub mod reference;
 mod text;

@@ -80,6 +80,36 @@ pub(super) fn dockerfile(text: &str) -> Result<Dockerfile, ParseError> {
     Ok(file)
 }
 
+/// Parses instructions that belong to no stage, and tells the escape character in them. `refused` says why a keyword is
+/// not allowed.
+pub(crate) fn instructions(
+    text: &str,
+    refused: impl Fn(&str) -> Option<String>,
+) -> Result<(Vec<Instruction>, char), ParseError> {
+    let read = lines::read(text)?;
+    let escape = read.directives.escape;
+    let parsed: Vec<_> = read.lines.iter().map(|line| (line, item(line, escape))).collect();
+    for (line, result) in &parsed {
+        if let Err(Failure::Syntax(message)) = result {
+            return Err(ParseError::at(message, line.lines.clone()));
+        }
+    }
+    if let Some(message) = read.lines.iter().find_map(|line| refused(split::keyword(&line.text).0)) {
+        return Err(ParseError::whole(message));
+    }
+    let mut instructions = Vec::new();
+    for (line, result) in parsed {
+        match result {
+            Ok(Item::Instruction(instruction)) => instructions.push(instruction),
+            Ok(Item::From(_)) => {}
+            Err(Failure::Syntax(message) | Failure::Meaning(message)) => {
+                return Err(ParseError::at(message, line.lines.clone()));
+            }
+        }
+    }
+    Ok((instructions, escape))
+}
+
 /// Parses a trigger of `ONBUILD`; its lines are those of the `FROM` that runs it.
 pub(crate) fn trigger(text: &str, at: std::ops::RangeInclusive<usize>) -> Result<Instruction, ParseError> {
     let read = lines::read(text)?;

@@ -212,7 +212,7 @@ fn is_numeric(owner: &str) -> bool {
 }
 
 fn without_pivot(path: &str) -> String {
-    path::clean(path)
+    wharf_oci::path::clean(path)
 }
 
 fn with_flags(op: Op, flags: &AddFlags, checksum: Option<&str>) -> Result<(Op, String), PlanError> {

@@ -41,6 +41,15 @@ impl Env {
     }
 }
 
+/// Sets a variable in a list of `NAME=value`, in the place it had.
+pub(super) fn set_variable(list: &mut Vec<String>, name: &str, value: &str) {
+    let entry = format!("{name}={value}");
+    match list.iter_mut().find(|e| e.split_once('=').map_or(e.as_str(), |(key, _)| key) == name) {
+        Some(old) => *old = entry,
+        None => list.push(entry),
+    }
+}
+
 impl Variables for Env {
     fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|(_, value)| value.as_str())

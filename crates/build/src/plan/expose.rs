@@ -13,8 +13,30 @@ pub(crate) struct Exposed {
     pub(crate) mapped: bool,
 }
 
+/// Why a word names no port.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ExposeError {
+    #[error("invalid port: {}: no port specified", crate::quote::go(.0))]
+    Missing(String),
+    #[error("invalid containerPort: {0}")]
+    Port(String),
+    #[error("invalid port: {}: invalid proto: {protocol}", crate::quote::go(.word))]
+    Protocol { word: String, protocol: String },
+}
+
+impl ExposeError {
+    /// The same in the words of what was there before BuildKit.
+    pub(super) fn classic(&self) -> String {
+        match self {
+            Self::Missing(word) => format!("No port specified: {word}<empty>"),
+            Self::Port(range) => format!("Invalid containerPort: {range}"),
+            Self::Protocol { protocol, .. } => format!("Invalid proto: {protocol}"),
+        }
+    }
+}
+
 /// Reads `[[address:]hostport:]port[-port][/protocol]`.
-pub(super) fn parse(word: &str) -> Result<Exposed, String> {
+pub(super) fn parse(word: &str) -> Result<Exposed, ExposeError> {
     let (spec, protocol) = match word.split_once('/') {
         Some((spec, protocol)) => (spec, protocol),
         None => (word, ""),
@@ -24,19 +46,20 @@ pub(super) fn parse(word: &str) -> Result<Exposed, String> {
         None => ("", spec),
     };
     if range.is_empty() {
-        return Err(format!("invalid port: {}: no port specified", crate::quote::go(word)));
+        return Err(ExposeError::Missing(word.to_owned()));
     }
     let (start, end) = range.split_once('-').unwrap_or((range, range));
     let port = |text: &str| text.parse::<u16>().ok();
     let (Some(start), Some(end)) = (port(start), port(end)) else {
-        return Err(format!("invalid containerPort: {range}"));
+        return Err(ExposeError::Port(range.to_owned()));
     };
     if end < start {
-        return Err(format!("invalid containerPort: {range}"));
+        return Err(ExposeError::Port(range.to_owned()));
     }
     let lower = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_lowercase() };
     if !matches!(lower.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(format!("invalid port: {}: invalid proto: {protocol}", crate::quote::go(word)));
+        let (word, protocol) = (word.to_owned(), protocol.to_owned());
+        return Err(ExposeError::Protocol { word, protocol });
     }
     Ok(Exposed {
         ports: (start..=end).map(|port| format!("{port}/{lower}")).collect(),
@@ -54,7 +77,7 @@ mod tests {
     fn ports() {
         let shown = |word: &str| match parse(word) {
             Ok(exposed) => exposed.ports.join(" "),
-            Err(e) => e,
+            Err(error) => error.to_string(),
         };
         assert_eq!(shown("80"), "80/tcp");
         assert_eq!(shown("90-91/UDP"), "90/udp 91/udp");

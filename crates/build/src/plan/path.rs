@@ -1,24 +1,6 @@
-//! Paths of instructions, as text.
+//! Paths of copies, as text.
 
-/// An absolute path without `.`, `..` and doubled slashes; `..` at the root stays there.
-pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
-/// `path` seen from `folder`.
-pub(super) fn join(folder: &str, path: &str) -> String {
-    if path.starts_with('/') { clean(path) } else { clean(&format!("{folder}/{path}")) }
-}
+use wharf_oci::path::{clean, join};
 
 /// Destination of a copy: absolute, and ending in `/` if it must be a folder.
 pub(super) fn destination(folder: &str, path: &str) -> String {
@@ -46,10 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_cleaned() {
-        assert_eq!(clean("../a/./b//../c/"), "/a/c");
-        assert_eq!(join("/w", "x"), "/w/x");
-        assert_eq!(join("", "x"), "/x");
+    fn ends_of_copies() {
         assert_eq!(destination("/w", "."), "/w/");
         assert_eq!(destination("/", "."), "/");
         assert_eq!(destination("/w", "x/"), "/w/x/");

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use wharf_oci::path;
+
 use super::planner::Planner;
 use super::stage::{State, Step};
-use super::{PlanError, path, text};
+use super::{PlanError, text};
 use crate::dockerfile::{Heredoc, MountOptions, MountType, NetworkMode, Run};
 use crate::expand::{Lexer, Variables};
 use crate::graph::{Mount, MountKind, NodeId, Op, RunNetwork, RunStep, Sharing};

@@ -1,11 +1,12 @@
 //! What each instruction does to a stage.
 
 use wharf_oci::image::{Empty, Healthcheck, History};
+use wharf_oci::path;
 
-use super::env::LONGEST_ENV;
+use super::env::{LONGEST_ENV, set_variable};
 use super::planner::Planner;
 use super::stage::{State, Step};
-use super::{PlanError, expose, path, signal, text};
+use super::{PlanError, expose, signal, text};
 use crate::dockerfile::{Arg, Command, Instruction, Kind, Pair};
 use crate::expand::{Lexer, Variables};
 use crate::graph::{MkdirStep, NodeId, Op};
@@ -120,7 +121,7 @@ impl<'a> Planner<'a> {
             self.checks.of_secret("ENV", key, &instruction.lines);
             text.push_str(&format!(" {key}={value}"));
             state.env.set(key, value);
-            set_env(state.config.env.get_or_insert_default(), key, value);
+            set_variable(state.config.env.get_or_insert_default(), key, value);
         }
         state.note(text);
         check_env(state)
@@ -202,7 +203,7 @@ impl<'a> Planner<'a> {
         let mut shown = Vec::new();
         let exposed = state.config.exposed_ports.get_or_insert_default();
         for word in &words {
-            let found = expose::parse(word).map_err(PlanError::new)?;
+            let found = expose::parse(word).map_err(|error| PlanError::new(error.to_string()))?;
             self.checks.of_port(&found, &instruction.lines);
             for port in found.ports {
                 exposed.insert(port.clone(), Empty {});
@@ -303,14 +304,6 @@ impl State {
 
 fn history(created_by: String, empty_layer: bool) -> History {
     History { created_by, comment: COMMENT.to_owned(), empty_layer, ..History::default() }
-}
-
-fn set_env(env: &mut Vec<String>, key: &str, value: &str) {
-    let entry = format!("{key}={value}");
-    match env.iter_mut().find(|e| e.split_once('=').map_or(e.as_str(), |(name, _)| name) == key) {
-        Some(old) => *old = entry,
-        None => env.push(entry),
-    }
 }
 
 fn check_env(state: &State) -> Result<(), PlanError> {

@@ -9,7 +9,7 @@ use wharf_oci::image::RunConfig;
 use wharf_oci::{Digest, Reference};
 
 use super::{Container, Status, merge::merge};
-use crate::image::{Committed, apply_changes};
+use crate::image::Committed;
 use crate::{Engine, Error, Result};
 
 /// What is to be made of a container.
@@ -105,7 +105,8 @@ impl Engine {
 /// The image's configuration: the client's or the container's, changed by the instructions, completed by the container's.
 fn committed_config(request: &CommitRequest, container: &Container) -> Result<RunConfig> {
     let mut config: RunConfig = recast(request.config.as_ref().unwrap_or(&container.config))?;
-    apply_changes(&mut config, &request.changes)?;
+    wharf_build::plan::apply_changes(&mut config, &request.changes)
+        .map_err(|error| Error::invalid(error.to_string()))?;
     recast(&merge(recast(&config)?, &recast(&container.config)?))
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use wharf_api::container::{Config, HostConfig, Mount, MountPoint};
+use wharf_oci::path::clean;
 
 use crate::{Error, Result};
 
@@ -87,21 +88,6 @@ fn volume(name: &str, destination: &str) -> WantedMount {
         no_copy: false,
         subpath: String::new(),
     }
-}
-
-/// Removes repeated and trailing slashes and resolves `.` and `..` by name, as Go's `filepath.Clean`.
-pub(crate) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 /// Parses one `--volumes-from` value, `CONTAINER[:MODE]`; returns the container and whether its mounts can be written.

@@ -12,9 +12,10 @@ use rustix::{
     fs::{Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat, stat},
     io::Errno,
 };
+use wharf_oci::path::clean;
 use wharf_store::Bind;
 
-use super::{Container, Entry, mounts::clean};
+use super::{Container, Entry};
 use crate::{Engine, Error, Result};
 
 /// Links followed on one path, at most; the kernel's number.

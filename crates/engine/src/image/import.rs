@@ -53,7 +53,8 @@ impl Images {
             return Err(Error::invalid("operating system is not supported"));
         }
         let mut run = RunConfig::default();
-        super::apply_changes(&mut run, &request.changes)?;
+        wharf_build::plan::apply_changes(&mut run, &request.changes)
+            .map_err(|error| Error::invalid(error.to_string()))?;
         let from = match &source {
             ImportSource::Stream(_) => "-",
             ImportSource::Url(url) => url,

@@ -52,7 +52,7 @@ impl Images {
             }
             data.insert("UpperDir".to_owned(), text(&upper));
         }
-        DriverData { name: "overlay2".to_owned(), data: Some(data) }
+        DriverData { name: "overlay2".to_owned(), data: (!data.is_empty()).then_some(data) }
     }
 }
 

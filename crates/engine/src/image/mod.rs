@@ -10,7 +10,7 @@
 //! - `cancel`: giving up a transfer whose client has gone
 //! - `plan`: what a removal takes away, as a pure function
 //! - `views`: stored images as documents of the API, pure too
-//! - `changes`, `commit`: the Dockerfile instructions of `import -c` and `commit -c`; the image a container becomes
+//! - `commit`: the image a container becomes
 //! - `embedded`: the images that are carried in the binary
 //! - `annotations`: those of images that leave the store
 //! - `bar`, `failure`, `filter`: drawn progress, words for errors, filters
@@ -18,7 +18,6 @@
 mod annotations;
 mod bar;
 mod cancel;
-mod changes;
 mod claims;
 mod commit;
 mod embedded;
@@ -60,7 +59,6 @@ use wharf_store::{ImageRecord, Store};
 
 pub(crate) use self::annotations::Annotations;
 pub use self::cancel::{Cancel, Wanted};
-pub(crate) use self::changes::apply as apply_changes;
 pub(crate) use self::commit::Committed;
 pub(crate) use self::filter::until;
 pub use self::import::{ImportRequest, ImportSource};
