@@ -93,7 +93,7 @@ fn what_a_lying_registry_says_never_becomes_visible() {
     let mut longer = truth.layer();
     longer.push(0);
     refused(truth.changed(&truth.layer_path(), Some(longer)), "", "bytes instead of");
-    refused(truth.changed(&truth.layer_path(), None), "", "blob unknown");
+    refused(truth.changed(&truth.layer_path(), None), "", "unknown blob");
     refused(truth.changed(&truth.config_path(), Some(b"{}".to_vec())), "", "bytes instead of");
     let mut other = truth.image.config.clone();
     *other.last_mut().unwrap() = b' ';

@@ -338,7 +338,7 @@ fn a_lying_registry_leaves_nothing() {
         other bytes: filesystem layer verification failed for digest DIGEST
         too long: blob DIGEST: the registry sent 142 bytes instead of 141
         too short: blob DIGEST: the registry sent 140 bytes instead of 141
-        nothing: blob unknown
+        nothing: unknown blob
     "#]]
     .assert_eq(&text);
 }
