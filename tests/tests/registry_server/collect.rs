@@ -7,7 +7,7 @@ use std::{
 
 use wharf_tests::sha256;
 
-use crate::server::{Server, noise};
+use crate::server::{MANIFEST, Server, noise};
 
 #[test]
 fn nothing_acknowledged_is_lost_to_a_collection() {
@@ -49,6 +49,41 @@ fn nothing_acknowledged_is_lost_to_a_collection() {
     for (name, manifest, layer) in images {
         assert_eq!(server.get(&format!("/v2/{name}/manifests/{manifest}")).status, 200);
         assert_eq!(sha256(&server.get(&format!("/v2/{name}/blobs/{layer}")).body), layer);
+    }
+}
+
+#[test]
+fn what_is_mounted_outlives_where_it_came_from() {
+    let server = Server::start(&["--delete"]);
+    let layers: Vec<_> = (0..24).map(|at| noise(3000 + at)).collect();
+    let first: Vec<_> = layers.iter().map(|layer| server.image("from", "v1", layer)).collect();
+    let hours = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 3600);
+    for file in server.files() {
+        std::fs::File::open(file).unwrap().set_modified(hours).unwrap();
+    }
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::SeqCst) {
+                // Time for a manifest to follow its blobs, which are hours old.
+                server.collect(&["--grace", "10s"]);
+            }
+        });
+        for (layer, manifest) in layers.iter().zip(&first) {
+            let body = server.get(&format!("/v2/from/manifests/{manifest}")).body;
+            for blob in [sha256(layer), sha256(b"{}")] {
+                let mount = format!("/v2/to/blobs/uploads/?mount={blob}&from=from");
+                assert_eq!(server.send("POST", &mount, &[], b"").status, 201);
+            }
+            assert_eq!(server.delete(&format!("/v2/from/manifests/{manifest}")).status, 202);
+            assert_eq!(server.put("to", manifest, MANIFEST, &body).status, 201);
+        }
+        server.collect(&["--grace", "0s"]);
+        ended.store(true, Ordering::SeqCst);
+    });
+    for (layer, manifest) in layers.iter().zip(&first) {
+        assert_eq!(server.get(&format!("/v2/to/manifests/{manifest}")).status, 200);
+        assert!(server.get(&format!("/v2/to/blobs/{}", sha256(layer))).body == *layer);
     }
 }
 

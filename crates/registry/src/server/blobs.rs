@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE,
-    RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE,
 };
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -63,13 +62,10 @@ pub(crate) async fn delete(call: &Call, name: Name, digest: Digest) -> Result<Re
 
 /// The answer with a blob, or the part of it that is asked for.
 pub(crate) fn serve(call: &Call, digest: &Digest, reader: Arc<dyn Reader>) -> Response<Body> {
-    let etag = format!("\"{digest}\"");
-    let size = reader.size();
-    if call.header(IF_NONE_MATCH).is_some_and(|tags| matches_etag(tags, &etag)) {
-        let mut response = reply::empty(StatusCode::NOT_MODIFIED);
-        reply::set(response.headers_mut(), ETAG, &etag);
+    if let Some(response) = reply::unchanged(call, digest) {
         return response;
     }
+    let (etag, size) = (reply::etag(digest), reader.size());
     // A range of anything but GET is to be ignored (RFC 9110, section 14.2).
     let ranged = call.method == Method::GET && call.header(IF_RANGE).is_none_or(|tag| tag == etag);
     let range = call.header(RANGE).filter(|_| ranged);
@@ -99,11 +95,6 @@ pub(crate) fn serve(call: &Call, digest: &Digest, reader: Arc<dyn Reader>) -> Re
         reply::set(headers, CONTENT_RANGE, &format!("bytes {start}-{}/{size}", end - 1));
     }
     response
-}
-
-/// Whether an `If-None-Match` header names `etag`.
-pub(crate) fn matches_etag(tags: &str, etag: &str) -> bool {
-    tags.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
 }
 
 /// A file as a body.

@@ -1,12 +1,11 @@
 //! Manifests, by tag or digest.
 
 use bytes::BytesMut;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, LOCATION};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION};
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, Digest, Hasher};
 
-use super::blobs::matches_etag;
 use super::call::Call;
 use super::document::Document;
 use super::failure::{Code, Failure, Result};
@@ -44,10 +43,7 @@ pub(crate) async fn get(call: &Call, name: Name, reference: Reference) -> Result
         None => find(&call.registry, &name, &reference).await?.map(|found| (found, false)),
     };
     let (found, stale) = found.ok_or_else(|| Failure::manifest_unknown(&reference.to_string()))?;
-    let etag = format!("\"{}\"", found.digest);
-    if call.header(IF_NONE_MATCH).is_some_and(|tags| matches_etag(tags, &etag)) {
-        let mut response = reply::empty(StatusCode::NOT_MODIFIED);
-        reply::set(response.headers_mut(), ETAG, &etag);
+    if let Some(response) = reply::unchanged(call, &found.digest) {
         return Ok(response);
     }
     let kind = Document::parse(None, &found.data).map(|document| document.media_type);
@@ -56,7 +52,7 @@ pub(crate) async fn get(call: &Call, name: Name, reference: Reference) -> Result
     let mut response = reply::typed(StatusCode::OK, kind.as_deref().unwrap_or("application/json"), body);
     let headers = response.headers_mut();
     reply::set(headers, CONTENT_LENGTH, &length);
-    reply::set(headers, ETAG, &etag);
+    reply::set(headers, ETAG, &reply::etag(&found.digest));
     reply::set(headers, reply::DIGEST, found.digest.as_str());
     if stale {
         reply::set(headers, http::header::WARNING, STALE);

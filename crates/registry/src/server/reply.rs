@@ -3,10 +3,13 @@
 use std::io;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use wharf_oci::Digest;
+
+use super::call::Call;
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -42,6 +45,23 @@ pub(crate) fn typed(status: StatusCode, content_type: &str, data: impl Into<Byte
 /// A document.
 pub(crate) fn json(content_type: &str, document: &serde_json::Value) -> Response<Body> {
     typed(StatusCode::OK, content_type, document.to_string())
+}
+
+/// The answer to a client that has what it asks for: `If-None-Match` names the digest of it (RFC 9110, section 13.1.2).
+pub(crate) fn unchanged(call: &Call, digest: &Digest) -> Option<Response<Body>> {
+    let etag = etag(digest);
+    let mut tags = call.header(IF_NONE_MATCH)?.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+    if !tags.any(|tag| tag == etag || tag == "*") {
+        return None;
+    }
+    let mut response = empty(StatusCode::NOT_MODIFIED);
+    set(response.headers_mut(), ETAG, &etag);
+    Some(response)
+}
+
+/// The `ETag` of what has a digest.
+pub(crate) fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
 }
 
 /// Sets a header; a value that cannot stand in one is left out.

@@ -153,7 +153,11 @@ fn parse_name(name: &str) -> Result<Name> {
     })
 }
 
-fn parse_digest(digest: &str) -> Result<Digest> {
+/// Reads a digest that a client sent.
+///
+/// # Errors
+/// `DIGEST_INVALID`.
+pub(crate) fn parse_digest(digest: &str) -> Result<Digest> {
     Digest::parse(digest).map_err(|error| {
         Failure::new(Code::DigestInvalid, format!("invalid digest: {error}"))
             .detail(serde_json::json!({"digest": digest}))

@@ -66,11 +66,16 @@ impl Store {
     /// Saves a blob that a client was told of from a sweep, so that it may refer to it for some time: unless it was
     /// touched less than `since` ago. Nothing happens if the repository may not serve it.
     pub(crate) fn keep(&self, name: &Name, digest: &Digest, since: Duration) -> Result<()> {
-        let _held = self.storage.hold(Hold::Shared)?;
-        if let Some(stat) = self.blob(name, digest)?
-            && stat.modified.elapsed().is_ok_and(|age| age >= since)
-        {
-            self.storage.touch(&layout::blob(digest))?;
+        let is_due = || {
+            let stat = self.blob(name, digest)?;
+            let is_older = |stat: Stat| stat.modified.elapsed().is_ok_and(|age| age >= since);
+            Ok::<_, Failure>(stat.is_some_and(is_older))
+        };
+        if is_due()? {
+            let _held = self.storage.hold(Hold::Shared)?;
+            if is_due()? {
+                self.storage.touch(&layout::blob(digest))?;
+            }
         }
         Ok(())
     }

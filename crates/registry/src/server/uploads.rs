@@ -12,10 +12,11 @@ use super::failure::{Code, Failure, Result};
 use super::name::Name;
 use super::receive::{Receiver, Sink, drain};
 use super::reply::{self, Body};
+use super::route::parse_digest;
 use super::session::{Progress, Session, Turn};
 use super::storage::Writer;
 use super::store::Store;
-use super::{blocking, layout, range};
+use super::{Registry, blocking, layout, range};
 
 /// `OCI-Chunk-Min-Length`: any length will do.
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
@@ -255,14 +256,19 @@ async fn finish_with(
     Ok(created(call, name, digest))
 }
 
-/// Gives the space of an upload back.
+/// Ends an upload and gives its space back.
 async fn cancel(call: &Call, name: &Name, id: &str) {
-    let (store, folder) = (call.registry.store.clone(), layout::upload(name, id));
+    remove(&call.registry, name, id).await;
+    call.registry.sessions.forget(name, id);
+}
+
+/// Gives the space of an upload back.
+pub(super) async fn remove(registry: &Registry, name: &Name, id: &str) {
+    let (store, folder) = (registry.store.clone(), layout::upload(name, id));
     let removed = blocking::run(move || Ok(store.storage.remove(&folder)?)).await;
     if let Err(failure) = removed {
         tracing::warn!(upload = id, reason = failure.message(), "an upload cannot be removed");
     }
-    call.registry.sessions.forget(name, id);
 }
 
 /// How many bytes a request may append by its headers, if they say.
@@ -317,13 +323,6 @@ fn created(call: &Call, name: &Name, digest: &Digest) -> Response<Body> {
     reply::set(headers, LOCATION, &call.location(&format!("/v2/{name}/blobs/{digest}")));
     reply::set(headers, reply::DIGEST, digest.as_str());
     response
-}
-
-fn parse_digest(text: &str) -> Result<Digest> {
-    Digest::parse(text).map_err(|error| {
-        Failure::new(Code::DigestInvalid, format!("invalid digest: {error}"))
-            .detail(serde_json::json!({"digest": text}))
-    })
 }
 
 /// A random UUID, which nobody can guess.

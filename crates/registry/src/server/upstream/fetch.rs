@@ -127,7 +127,7 @@ impl Fetch {
         let headers = response.headers_mut();
         reply::set(headers, CONTENT_LENGTH, &size.to_string());
         reply::set(headers, CONTENT_TYPE, "application/octet-stream");
-        reply::set(headers, ETAG, &format!("\"{digest}\""));
+        reply::set(headers, ETAG, &reply::etag(digest));
         reply::set(headers, reply::DIGEST, digest.as_str());
         response
     }
@@ -178,13 +178,13 @@ impl Prepared {
                 Progress::Failed
             }
         };
-        remove(registry, &name, &id).await;
+        uploads::remove(registry, &name, &id).await;
         fetch.progress.send_replace(outcome);
     }
 
     /// Gives up before the start.
     pub(super) async fn discard(self, registry: &Registry) {
-        remove(registry, &self.name, &self.id).await;
+        uploads::remove(registry, &self.name, &self.id).await;
     }
 
     async fn store(self, registry: &Registry, repository: &Repository) -> Result<()> {
@@ -225,13 +225,6 @@ impl Prepared {
             store.put_blob(&name, &digest, &key, size)
         })
         .await
-    }
-}
-
-async fn remove(registry: &Registry, name: &Name, id: &str) {
-    let (store, folder) = (registry.store.clone(), layout::upload(name, id));
-    if let Err(failure) = blocking::run(move || Ok(store.storage.remove(&folder)?)).await {
-        tracing::warn!(upload = id, reason = failure.message(), "an upload cannot be removed");
     }
 }
 
