@@ -91,7 +91,7 @@ pub(crate) struct Builder {
     /// The step that failed last.
     failed: Mutex<Option<failed::FailedStep>>,
     /// How many builds are being done.
-    running: AtomicUsize,
+    running: Arc<AtomicUsize>,
 }
 
 /// What is to be built.

@@ -1,9 +1,10 @@
 //! The build cache as others see it: what is in it, and making room.
 //!
-//! - `row`: what there is; `rule`: what may go
+//! - `row`: what there is; `size`: how large it is; `rule`: what may go
 
 mod row;
 mod rule;
+mod size;
 
 use std::path::{Path, PathBuf};
 
@@ -87,10 +88,18 @@ impl Engine {
             Place::Step(key) => self.db.write(|tx| Ok::<_, Error>(self.store.cache().remove(tx, key)?)),
             Place::Folder(folder) => {
                 self.discard(folder)?;
-                let _ = std::fs::remove_file(note(folder));
+                for note in [note(folder), size::note(folder)] {
+                    let _ = std::fs::remove_file(note);
+                }
                 Ok(true)
             }
         }
+    }
+
+    /// Measures what builds have used, on a thread of its own, so that nobody has to wait who asks for it later.
+    pub(super) fn measure_build_cache(&self) {
+        let (paths, running) = (self.paths.clone(), self.builder.running.clone());
+        std::thread::spawn(move || row::folders(&paths, &running));
     }
 
     /// Removes what was used least recently from a cache that has become too large: more than a tenth of the disk.

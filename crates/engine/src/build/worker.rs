@@ -104,7 +104,9 @@ impl Drop for Scratch<'_> {
 
 impl Drop for Build<'_> {
     fn drop(&mut self) {
-        self.engine.builder.running.fetch_sub(1, Ordering::SeqCst);
+        if self.engine.builder.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.engine.measure_build_cache();
+        }
         if let Err(error) = self.engine.trim_build_cache() {
             tracing::warn!(%error, "the build cache is larger than it should be");
         }

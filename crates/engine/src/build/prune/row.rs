@@ -1,22 +1,24 @@
 //! What the build cache consists of: results of steps, folders of cache mounts, files of clients.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use jiff::Timestamp;
 use wharf_api::{system::BuildCache, time};
 use wharf_oci::Digest;
 
-use crate::{Engine, Error, Result};
+use super::size;
+use crate::{Engine, Error, Paths, Result};
 
 /// Digits of an id that are shown, as many as the reference builder's have.
 const SHOWN: usize = 25;
 
 /// Something in the cache.
+#[derive(Clone)]
 pub(super) struct Row {
     /// What is shown of it.
     pub(super) document: BuildCache,
@@ -27,6 +29,7 @@ pub(super) struct Row {
 }
 
 /// Where it is.
+#[derive(Clone)]
 pub(super) enum Place {
     /// A record, by its key.
     Step(Digest),
@@ -44,12 +47,7 @@ impl Engine {
     /// Everything in the build cache.
     pub(super) fn cache_rows(&self) -> Result<Vec<Row>> {
         let mut rows = self.step_rows()?;
-        let busy = self.builder.running.load(Ordering::SeqCst) > 0;
-        for (folder, kind) in
-            [(self.paths.caches(), "exec.cachemount"), (self.paths.contexts(), "source.local")]
-        {
-            rows.extend(folder_rows(&folder, kind, busy));
-        }
+        rows.extend(folders(&self.paths, &self.builder.running));
         Ok(rows)
     }
 
@@ -93,9 +91,16 @@ impl Engine {
     }
 }
 
+/// The folders of cache mounts and of clients.
+pub(super) fn folders(paths: &Paths, running: &AtomicUsize) -> Vec<Row> {
+    let caches = folder_rows(&paths.caches(), "exec.cachemount", running);
+    [caches, folder_rows(&paths.contexts(), "source.local", running)].concat()
+}
+
 /// The folders in a folder, each of which is named by a digest. One without is fine.
-fn folder_rows(folder: &Path, kind: &str, in_use: bool) -> Vec<Row> {
+fn folder_rows(folder: &Path, kind: &str, running: &AtomicUsize) -> Vec<Row> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let in_use = running.load(Ordering::SeqCst) > 0;
     let row = |entry: fs::DirEntry| {
         let metadata = entry.metadata().ok().filter(fs::Metadata::is_dir)?;
         let path = entry.path();
@@ -110,7 +115,7 @@ fn folder_rows(folder: &Path, kind: &str, in_use: bool) -> Vec<Row> {
             Err(_) if kind == "source.local" => "local source for context".to_owned(),
             Err(_) => "cached mount".to_owned(),
         };
-        let size = crate::disk::folder_size(&path, &mut HashSet::new());
+        let size = size::of_folder(&path, last_used, running);
         let document = BuildCache {
             id: short(&entry.file_name().to_string_lossy()),
             kind: kind.to_owned(),
