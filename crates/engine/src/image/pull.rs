@@ -144,11 +144,14 @@ impl Images {
         if request.reference.familiar_name() == "scratch" {
             return Err(Error::forbidden("'scratch' is a reserved name"));
         }
-        let changed = if request.reference.is_name_only() {
-            self.pull_tags(request, progress)?
+        let pulled = if request.reference.is_name_only() {
+            self.pull_tags(request, progress)
         } else {
-            self.pull_reference(request, progress)?
+            self.pull_reference(request, progress)
         };
+        // New layers are to be synced, and after a failure those go that came before it and that nobody waits for.
+        self.housekeeper.soon();
+        let changed = pulled?;
         let name = request.reference.familiar();
         progress(Progress::status(if changed {
             format!("Status: Downloaded newer image for {name}")
@@ -296,7 +299,21 @@ impl Images {
         cancel: &Cancel,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
-        let Announced { reference, repository, image, config, config_bytes } = announced;
+        let fetched = self.fetch_announced(announced, cancel, progress);
+        self.housekeeper.soon();
+        fetched?;
+        let (reference, labels) = (&announced.reference, announced.config.config.labels.as_ref());
+        self.publish("pull", &reference.familiar(), &reference.familiar_name(), labels);
+        Ok(())
+    }
+
+    fn fetch_announced(
+        &self,
+        announced: &Announced,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let Announced { reference, repository, image, config_bytes, .. } = announced;
         let runtime = runtime()?;
         let lease = self.store.lease();
         let layers = Ingest { store: &self.store, lease: &lease, repository: reference.name() };
@@ -305,10 +322,7 @@ impl Images {
         self.fetch_layers(id, jobs(&image.manifest, config_bytes)?, &from, progress)?;
         let arrived = Arrived { config: config_bytes, manifest: &image.body, digest: &image.digest };
         self.commit(reference, &arrived)?;
-        self.store.pull_ended(id.as_str())?;
-        let labels = config.config.labels.as_ref();
-        self.publish("pull", &reference.familiar(), &reference.familiar_name(), labels);
-        Ok(())
+        Ok(self.store.pull_ended(id.as_str())?)
     }
 
     /// Fetches the layers of the image `id`. After an interruption those that are complete stay for the next pull.
