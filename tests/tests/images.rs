@@ -230,7 +230,7 @@ fn archives_carry_images_whole() {
     assert_eq!(to.run(&["run", "--rm", "one:2", "cat", "/1"]), "1");
     assert!(save(&to, &["one", "busybox"]) == archive, "the same images, the same archive");
     let other = feed(&to, &["load", "--platform", "linux/s390x"], &archive);
-    assert!(other.code == 1 && other.stderr.contains("linux/s390x"), "{other:?}");
+    assert!(other.code == 0 && other.stdout == "\n", "nothing to load is no mistake: {other:?}");
     let none = to.wharf(&["save", "--platform", "linux/s390x", "one:1"]);
     assert_eq!(
         none.stderr.trim(),

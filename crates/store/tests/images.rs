@@ -304,8 +304,8 @@ fn layouts_are_loaded_for_one_platform() {
         assert_eq!(image.manifests.len(), 1);
     }
     let f = fixture();
-    let error = f.store.load(data.as_slice(), Some(&Platform::parse("linux/s390x").unwrap()), &mut |_| {});
-    assert!(matches!(error, Err(Error::Archive(text)) if text.contains("linux/s390x")));
+    let none = f.store.load(data.as_slice(), Some(&Platform::parse("linux/s390x").unwrap()), &mut |_| {});
+    assert!(none.unwrap().is_empty());
 }
 
 #[test]

@@ -212,9 +212,9 @@ fn search_and_a_platform_that_is_there() {
     let platform = daemon.run(&["inspect", "-f", "{{.Os}}/{{.Architecture}}", &at("group/tool")]);
     let pushed = daemon.wharf(&["push", "--platform", &platform, &at("group/tool")]);
     assert!(
-        pushed.stderr.contains("Using --platform pushes only the specified platform manifest"),
+        pushed.stdout.contains("Using --platform pushes only the specified platform manifest"),
         "{}",
-        pushed.stderr
+        pushed.stdout
     );
     let said = pushed.ok();
     assert!(said.contains(&server.digest("group/tool")), "{said}");
