@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("crun", "/usr/bin/crun"),
     ("debootstrap", "/usr/sbin/debootstrap"),
     ("docker-registry", "/usr/bin/docker-registry"),
+    ("e2fsprogs", "/sbin/mkfs.ext4"),
     ("gcc", "/usr/bin/cc"),
     ("iproute2", "/sbin/ip"),
     ("nftables", "/usr/sbin/nft"),
