@@ -17,11 +17,12 @@ use crate::{Error, Result, error::go_os_error, print};
 const PIECE: usize = 256 << 10;
 const AHEAD: usize = 4;
 
-/// Makes sure that an archive can be written to `path`; empty stands for standard output.
+/// Makes sure that an archive can be written to `path`; empty stands for standard output. `failed` stands before
+/// complaints about the path.
 ///
 /// # Errors
 /// The folder is missing, the file is of a wrong kind, or standard output is a terminal.
-pub(crate) fn check(path: &str) -> Result<()> {
+pub(crate) fn check(path: &str, failed: &str) -> Result<()> {
     if path.is_empty() {
         if print::is_terminal() {
             return Err(Error::message(
@@ -30,6 +31,10 @@ pub(crate) fn check(path: &str) -> Result<()> {
         }
         return Ok(());
     }
+    check_path(path).map_err(|error| Error::message(format!("{failed}: {error}")))
+}
+
+fn check_path(path: &str) -> Result<()> {
     let dir = parent(path);
     if let Err(error) = std::fs::metadata(&dir) {
         let why = go_os_error(&error);

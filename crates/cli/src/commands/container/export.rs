@@ -1,7 +1,7 @@
 //! `container export`.
 
 use crate::{
-    Cli, Error, Matches, Result,
+    Cli, Matches, Result,
     command::{Args, Command},
     flag::Flag,
     output,
@@ -19,7 +19,7 @@ pub(crate) const COMMAND: Command =
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let path = m.str("output");
-    output::check(path).map_err(|error| Error::message(format!("failed to export container: {error}")))?;
+    output::check(path, "failed to export container")?;
     let client = cli.client()?;
     cli.block_on(async {
         let archive = client.container_export(m.arg(0)).await?;

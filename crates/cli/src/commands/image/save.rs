@@ -1,7 +1,7 @@
 //! `image save`.
 
 use crate::{
-    Cli, Error, Matches, Result,
+    Cli, Matches, Result,
     command::{Args, Command},
     flag::Flag,
     output, platform,
@@ -28,7 +28,7 @@ pub(crate) const COMMAND: Command = Command::new(
 
 fn run(cli: &Cli, m: &Matches) -> Result<()> {
     let path = m.str("output");
-    output::check(path).map_err(|error| Error::message(format!("failed to save image: {error}")))?;
+    output::check(path, "failed to save image")?;
     let platform = platform::document(m.str("platform"), "invalid platform: ")?;
     let client = cli.client()?;
     cli.block_on(async {

@@ -48,7 +48,10 @@ impl Look {
 /// Prints the tree. Images without a name are only in it with `all`.
 pub(super) fn print(images: &[Summary], all: bool) {
     let look = Look { colors: print::is_terminal() };
-    let width = terminal::size().map_or(80, |(_, columns)| usize::from(columns)).max(1);
+    let width = terminal::size()
+        .map(|(_, columns)| usize::from(columns))
+        .filter(|columns| *columns > 0)
+        .unwrap_or(80);
     print::out(&text(images, all, width, &look));
 }
 

@@ -22,7 +22,8 @@ static FLAGS: &[Flag] = &[
 ];
 
 /// The definition.
-pub(crate) const COMMAND: Command = Command::new("df", "[OPTIONS]", "Show disk usage").flags(FLAGS).run(run);
+pub(crate) const COMMAND: Command =
+    Command::new("df", "[OPTIONS]", "Show docker disk usage").flags(FLAGS).run(run);
 
 const HEADINGS: &[(&str, &str)] = &[
     ("Type", "TYPE"),
@@ -127,7 +128,7 @@ fn through_template(usage: DiskUsage, source: &str) -> Result<()> {
     let images = usage.images.unwrap_or_default();
     let images = images
         .iter()
-        .flat_map(|i| images::names(i, false).into_iter().map(move |n| images::row(i, n, false)));
+        .flat_map(|i| images::names(i, false).into_iter().take(1).map(move |n| images::row(i, n, false)));
     let containers =
         usage.containers.unwrap_or_default().into_iter().map(|container| containers::row(container, false));
     let volumes = usage.volumes.unwrap_or_default().into_iter().map(volumes::row);
@@ -162,8 +163,9 @@ fn details(usage: DiskUsage) -> Result<()> {
     print::out("Images space usage:\n\n");
     let table = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
     let list = usage.images.unwrap_or_default();
-    let rows =
-        list.iter().flat_map(|i| images::names(i, false).into_iter().map(move |n| images::row(i, n, true)));
+    let rows = list
+        .iter()
+        .flat_map(|i| images::names(i, false).into_iter().take(1).map(move |n| images::row(i, n, true)));
     Format::new("", table).print(images::HEADINGS, rows)?;
     print::out("\nContainers space usage:\n\n");
     let table = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
