@@ -212,6 +212,12 @@ fn net_config(config: &EngineConfig) -> Result<NetConfig> {
     let bip = bip.map_err(|_| {
         Error::invalid(format!("invalid value for --bip: {}", config.bip.as_deref().unwrap_or_default()))
     })?;
+    // A link of this name would be made and nobody would have wanted it.
+    if config.bridge == "none" {
+        return Err(Error::invalid(
+            "invalid value for --bridge: an engine without a default network is not supported",
+        ));
+    }
     let defaults = NetConfig::default();
     if config.bridge.is_empty() {
         return Ok(NetConfig { bip, ..defaults });

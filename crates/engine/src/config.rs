@@ -18,7 +18,7 @@ pub struct EngineConfig {
     pub data_root: PathBuf,
     /// State that a reboot may lose.
     pub exec_root: PathBuf,
-    /// Name of the default bridge; `none` for no default network.
+    /// Name of the default bridge.
     pub bridge: String,
     /// Address and prefix of the default bridge (`192.0.2.1/24`); chosen if not given.
     pub bip: Option<String>,

@@ -32,7 +32,7 @@ pub(super) struct Flags {
     /// Configuration file
     #[arg(long, default_value = DEFAULT_CONFIG_FILE)]
     config_file: PathBuf,
-    /// Name of the default bridge; "none" for no default network
+    /// Name of the default bridge
     #[arg(short, long, default_value = "")]
     pub(super) bridge: String,
     /// Address of the default bridge in CIDR form
