@@ -8,12 +8,11 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
-use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use crate::call::{Call, Result};
 use crate::failure::Failure;
 use crate::go_json;
-use crate::upload::Upload;
 
 /// Far beyond any real document.
 const MAX_DOCUMENT: usize = 16 << 20;
@@ -45,7 +44,19 @@ impl<S> Call<S> {
 
     /// The body as a blocking reader, for code on a blocking thread.
     pub(crate) fn reader(&mut self) -> BodyReader {
-        BodyReader { body: self.body.take(), current: Bytes::new(), runtime: Handle::current() }
+        let (sender, parts) = mpsc::channel(PARTS_AHEAD);
+        if let Some(mut body) = self.body.take() {
+            tokio::spawn(async move {
+                while let Some(frame) = body.frame().await {
+                    let part = frame.map(|frame| frame.into_data().unwrap_or_default());
+                    // Nobody reads any more.
+                    if sender.send(part.map_err(io::Error::other)).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        BodyReader { parts, current: Bytes::new() }
     }
 }
 
@@ -119,21 +130,21 @@ fn type_error(text: &str) -> String {
     format!("json: cannot unmarshal {found} into Go value of type {expected}")
 }
 
+/// Parts of a body that are received before they are read: receiving and the work on what came go on at the same time.
+const PARTS_AHEAD: usize = 8;
+
 /// A request body as a blocking reader. Must not be read on a thread that drives the runtime.
 pub(crate) struct BodyReader {
-    body: Option<Upload>,
+    parts: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
-    runtime: Handle,
 }
 
 impl Read for BodyReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            let Some(body) = &mut self.body else { return Ok(0) };
-            match self.runtime.block_on(body.frame()) {
-                None => self.body = None,
-                Some(Err(error)) => return Err(io::Error::other(error)),
-                Some(Ok(frame)) => self.current = frame.into_data().unwrap_or_default(),
+            match self.parts.blocking_recv() {
+                None => return Ok(0),
+                Some(part) => self.current = part?,
             }
         }
         let now = self.current.split_to(out.len().min(self.current.len()));
