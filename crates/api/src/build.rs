@@ -255,6 +255,18 @@ pub struct Entry {
     pub link: String,
 }
 
+impl Entry {
+    /// Adds the entry's line to a part of the answer to [`What::List`].
+    ///
+    /// # Errors
+    /// None that is known: everything in it can be JSON.
+    pub fn append_to(&self, lines: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut *lines, self)?;
+        lines.push(b'\n');
+        Ok(())
+    }
+}
+
 /// What happens in a build. Steps are numbered from 0 as they stand in the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]

@@ -97,10 +97,7 @@ impl Answers {
         self.transfers.lock().await.insert(context.to_owned(), Arc::new(Mutex::new(transfer)));
         let mut lines = Vec::with_capacity(PIECE);
         for entry in entries {
-            if let Ok(line) = serde_json::to_vec(&entry) {
-                lines.extend_from_slice(&line);
-                lines.push(b'\n');
-            }
+            entry.append_to(&mut lines).map_err(|error| Status::internal(error.to_string()))?;
             if lines.len() >= PIECE {
                 data.send(&lines).await?;
                 lines.clear();

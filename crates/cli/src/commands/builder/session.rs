@@ -224,10 +224,7 @@ impl Files {
         let entries = entries.map_err(|error| Unanswered::Refused(error.to_string()))?;
         let mut lines = Vec::with_capacity(PIECE);
         for entry in entries {
-            if let Ok(line) = serde_json::to_vec(&entry) {
-                lines.extend_from_slice(&line);
-                lines.push(b'\n');
-            }
+            entry.append_to(&mut lines).map_err(|error| Unanswered::Refused(error.to_string()))?;
             if lines.len() >= PIECE {
                 send(&lines)?;
                 lines.clear();
